@@ -1,0 +1,74 @@
+# Tasklane: everything a developer runs. `make help` lists it.
+# Only Go and make are needed, but for the targets that say otherwise.
+
+GO     ?= go
+CACHE  ?= $(or $(TASKLANE_CACHE),$(HOME)/.cache/tasklane)
+LINTER  = $(CACHE)/golangci-lint-$(LINTER_VERSION)/golangci-lint
+LINTER_VERSION = v2.15.0
+
+# The tests on Apache Kafka: what talks to a broker.
+KAFKA_PACKAGES = ./internal/kafka/... ./internal/journal/... ./internal/taskview/... ./processor ./producer ./notifier ./e2e
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/tasklane
+	$(GO) build -o bin/tasklane ./cmd/tasklane
+
+.PHONY: run
+run: build ## run everything on the embedded broker, until Ctrl-C
+	bin/tasklane up
+
+.PHONY: demo
+demo: build ## run the demonstration: reviews in many languages, live
+	bin/tasklane demo
+
+.PHONY: test
+test: ## run the tests
+	$(GO) test -count=1 -timeout 15m ./...
+
+.PHONY: test-race
+test-race: ## run the tests with the race detector, the binary under test included (needs a C compiler)
+	TASKLANE_E2E_RACE=1 $(GO) test -race -count=1 -timeout 25m ./...
+
+.PHONY: test-kafka
+test-kafka: ## run the tests on a real Apache Kafka (needs Java 17; Maven the first time)
+	scripts/kafka/test.sh $(KAFKA_PACKAGES)
+
+.PHONY: test-clients
+test-clients: ## run the tests with kcat, Python and Java clients, on both brokers (needs those)
+	scripts/clients/setup.sh
+	$(GO) test -count=1 -timeout 10m -tags clients -run ForeignClients ./e2e
+	TASKLANE_TEST_FLAGS="-tags clients -run ForeignClients" scripts/kafka/test.sh ./e2e
+
+.PHONY: test-mutants
+test-mutants: ## switch every rule of the journal off and demand red tests
+	$(GO) test -count=1 -timeout 15m -tags mutants -run Mutants ./internal/journal
+
+.PHONY: lint
+lint: $(LINTER) ## run the linters
+	$(LINTER) run ./...
+	$(LINTER) run --build-tags clients,mutants ./...
+
+$(LINTER):
+	GOBIN=$(dir $@) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w $(shell git ls-files '*.go')
+
+.PHONY: bench
+bench: ## measure throughput and latency beside the ceiling, on the embedded broker and, with Java, on Apache Kafka
+	scripts/bench/run.sh
+
+.PHONY: kafka-up
+kafka-up: ## start an Apache Kafka without containers (NODES=1 or 3)
+	scripts/kafka/up.sh $(or $(NODES),1)
+
+.PHONY: kafka-down
+kafka-down: ## stop it and remove its data
+	scripts/kafka/down.sh --wipe

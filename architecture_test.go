@@ -1,0 +1,170 @@
+package tasklane_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/aiecs/tasklane"
+
+// layer is what a directory's code may import, and why not more.
+type layer struct {
+	dir    string
+	may    []string // directories of the project
+	reason string
+}
+
+// layers are tried in order; the first whose dir is a prefix decides.
+var layers = []layer{
+	{"schemas", nil, "the contract must be usable by everybody, so it depends on nobody"},
+	{"internal", []string{"schemas", "internal"}, "internal packages serve the roles and know none of them"},
+	{"producer", []string{"schemas", "internal", "producer"}, "roles meet only through the topics"},
+	{"processor/services", []string{"schemas", "internal", "processor"}, "a service knows the handler API and its own business"},
+	{"processor", []string{"schemas", "internal", "processor"}, "roles meet only through the topics"},
+	{"notifier", []string{"schemas", "internal", "notifier"}, "roles meet only through the topics"},
+	{"client", []string{"schemas", "client"}, "the SDK speaks HTTP and WebSocket; no Kafka type may leak into it"},
+	{"examples", []string{"schemas", "client", "processor", "examples"}, "examples show the public packages"},
+	{"cmd", []string{"schemas", "internal", "producer", "processor", "notifier", "client", "examples", "cmd"}, "the command composes everything"},
+	{"scripts", []string{"schemas", "internal", "client", "processor", "scripts"}, "programs for development see what a user sees"},
+	{"e2e", []string{"internal/badtasks", "e2e"}, "end-to-end tests drive the built binary"},
+}
+
+// kafkaFiles are the only places where a Kafka client type may appear: these
+// directories, and one wiring file for each role.
+var kafkaFiles = []string{
+	"internal/journal/", "internal/kafka/", "internal/broker/", "internal/taskview/", "internal/kafkatest/",
+	"producer/kafka.go", "processor/kafka.go", "notifier/kafka.go", "e2e/", "scripts/",
+}
+
+// TestLayers keeps the import rules of docs/ARCHITECTURE.md.
+func TestLayers(t *testing.T) {
+	forEachImport(t, func(file, imported string) {
+		inside, ok := strings.CutPrefix(imported, module+"/")
+		if !ok {
+			return
+		}
+		dir := filepath.ToSlash(filepath.Dir(file))
+		l, ok := layerOf(dir)
+		if !ok {
+			t.Errorf("%s: the directory has no layer; add it to architecture_test.go with a reason", file)
+			return
+		}
+		if strings.HasSuffix(file, "_test.go") && within(inside, []string{"internal/kafkatest", "internal/badtasks"}) {
+			return
+		}
+		if !within(inside, l.may) {
+			t.Errorf("%s imports %s: %s", file, inside, l.reason)
+		}
+		if l.dir == "processor" && within(inside, []string{"processor/services"}) && !strings.HasSuffix(file, "_test.go") {
+			t.Errorf("%s imports %s: the processor's core knows no service", file, inside)
+		}
+	})
+}
+
+// TestKafkaStaysInItsPlace keeps franz-go out of everything but the packages
+// that are about Kafka.
+func TestKafkaStaysInItsPlace(t *testing.T) {
+	forEachImport(t, func(file, imported string) {
+		if !strings.HasPrefix(imported, "github.com/twmb/franz-go") || strings.HasSuffix(file, "_test.go") {
+			return
+		}
+		if !slices.ContainsFunc(kafkaFiles, func(allowed string) bool { return strings.HasPrefix(filepath.ToSlash(file), allowed) }) {
+			t.Errorf("%s imports %s: Kafka types stay in %s", file, imported, strings.Join(kafkaFiles, ", "))
+		}
+	})
+}
+
+// TestGinOnlyServesHTTP keeps gin where HTTP is served.
+func TestGinOnlyServesHTTP(t *testing.T) {
+	forEachImport(t, func(file, imported string) {
+		if !strings.HasPrefix(imported, "github.com/gin-gonic/gin") {
+			return
+		}
+		if dir := filepath.ToSlash(filepath.Dir(file)); !within(dir, []string{"producer", "notifier"}) {
+			t.Errorf("%s imports gin: HTTP is served by producer and notifier", file)
+		}
+	})
+}
+
+// TestNoInit forbids init functions: what a package needs it is
+// given.
+func TestNoInit(t *testing.T) {
+	forEachFile(t, func(file string) {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range functionNames(parsed) {
+			if name == "init" {
+				t.Errorf("%s has an init function: pass what is needed to a constructor", file)
+			}
+		}
+	})
+}
+
+func functionNames(file *ast.File) []string {
+	var names []string
+	for _, declaration := range file.Decls {
+		if f, ok := declaration.(*ast.FuncDecl); ok && f.Recv == nil {
+			names = append(names, f.Name.Name)
+		}
+	}
+	return names
+}
+
+func layerOf(dir string) (layer, bool) {
+	for _, l := range layers {
+		if within(dir, []string{l.dir}) {
+			return l, true
+		}
+	}
+	return layer{}, false
+}
+
+func within(path string, dirs []string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") })
+}
+
+func forEachFile(t *testing.T, visit func(file string)) {
+	t.Helper()
+	found := 0
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != "." && strings.HasPrefix(entry.Name(), "."):
+			return filepath.SkipDir
+		case strings.HasSuffix(path, ".go") && strings.Contains(path, string(filepath.Separator)):
+			found++
+			visit(path)
+		}
+		return nil
+	})
+	if err != nil || found == 0 {
+		t.Fatalf("walk the project: %d files, %v", found, err)
+	}
+}
+
+func forEachImport(t *testing.T, visit func(file, imported string)) {
+	t.Helper()
+	forEachFile(t, func(file string) {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			visit(file, imported)
+		}
+	})
+}

@@ -1,0 +1,131 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// maxAnswerBytes bounds an answer: a result is at most 2 MiB, a history more.
+const maxAnswerBytes = 64 << 20
+
+// call is one request of the API. It can be sent any number of times.
+type call struct {
+	method string
+	path   []string // elements, escaped on the way
+	query  url.Values
+	body   []byte
+	wait   time.Duration // how long the server may take before it starts to answer
+}
+
+// answer is a 2xx.
+type answer struct {
+	status int
+	body   []byte
+}
+
+// refusal is an error with the server's advice on when to come back.
+type refusal struct {
+	error
+	after time.Duration
+}
+
+func (r refusal) Unwrap() error { return r.error }
+
+// do sends the call until there is an answer for good.
+func (c *Client) do(ctx context.Context, r *retry, one call) (*answer, error) {
+	for {
+		got, err := c.send(ctx, one)
+		if err == nil {
+			r.answered()
+			return got, nil
+		}
+		var refused refusal
+		var advice time.Duration
+		if errors.As(err, &refused) {
+			err, advice = refused.error, refused.after
+		}
+		if err = r.wait(ctx, err, advice); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// send sends the call once.
+func (c *Client) send(ctx context.Context, one call) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, one.wait+c.patience())
+	defer cancel()
+	request, err := c.newRequest(ctx, one)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes+1))
+	switch {
+	case err != nil:
+		return nil, unreachable(fmt.Errorf("read answer: %w", err))
+	case len(body) > maxAnswerBytes:
+		return nil, fmt.Errorf("read answer: more than %d bytes", maxAnswerBytes)
+	case response.StatusCode/100 == 2:
+		return &answer{status: response.StatusCode, body: body}, nil
+	}
+	return nil, refusal{newAPIError(response.StatusCode, body), retryAfter(response.Header, time.Now())}
+}
+
+// patience is how long one try may take: there is no point in one that is longer
+// than all together may.
+func (c *Client) patience() time.Duration {
+	if c.giveUpAfter > 0 {
+		return min(c.timing.answer, c.giveUpAfter)
+	}
+	return c.timing.answer
+}
+
+func (c *Client) newRequest(ctx context.Context, one call) (*http.Request, error) {
+	// JoinPath takes escaped elements and resolves dots, both of which an id may
+	// hold.
+	escaped := make([]string, len(one.path))
+	for i, element := range one.path {
+		escaped[i] = url.PathEscape(element)
+		if strings.Trim(element, ".") == "" {
+			escaped[i] = strings.ReplaceAll(element, ".", "%2E")
+		}
+	}
+	target := c.server.JoinPath(escaped...)
+	target.RawQuery = one.query.Encode()
+	request, err := http.NewRequestWithContext(ctx, one.method, target.String(), bytes.NewReader(one.body))
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	request.Header.Set("Accept", "application/json, application/problem+json")
+	if one.body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	c.authorize(request.Header)
+	return request, nil
+}
+
+func (c *Client) authorize(header http.Header) {
+	if c.token != "" {
+		header.Set("Authorization", "Bearer "+c.token)
+	}
+}
+
+func (a *answer) decode(v any) error {
+	if err := json.Unmarshal(a.body, v); err != nil {
+		return fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	return nil
+}

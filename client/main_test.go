@@ -1,0 +1,25 @@
+package client
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newTestClient is a client with pauses of milliseconds.
+func newTestClient(t *testing.T, config Config) *Client {
+	t.Helper()
+	c, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.timing.firstPause = time.Millisecond
+	c.timing.longestPause = 5 * time.Millisecond
+	c.timing.longestAdvice = 10 * time.Millisecond
+	c.timing.shortestPoll = time.Millisecond
+	t.Cleanup(c.Close)
+	return c
+}

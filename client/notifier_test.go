@@ -1,0 +1,134 @@
+package client
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// fakeNotifier serves a log of events of one user. A cursor is "c" and the
+// index of the next event.
+type fakeNotifier struct {
+	mu     sync.Mutex
+	events int   // in the log
+	quotas []int // events before a break, one a connection; then unbounded
+	asked  []string
+	first  reply // if set, answers the handshakes until it is unset
+	closed int   // close code instead of a plain break, 0 is none
+	ctx    chan struct{}
+	silent bool // never reads, so no ping is answered
+}
+
+func startNotifier(t *testing.T, f *fakeNotifier) (address string) {
+	t.Helper()
+	f.ctx = make(chan struct{})
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(f.ctx) })
+	return "ws" + strings.TrimPrefix(server.URL, "http")
+}
+
+func (f *fakeNotifier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	f.asked = append(f.asked, r.URL.RawQuery)
+	refuse, quota, closed := f.first, -1, f.closed
+	if refuse == nil && len(f.quotas) > 0 {
+		quota, f.quotas = f.quotas[0], f.quotas[1:]
+	}
+	f.mu.Unlock()
+	if refuse != nil {
+		refuse(w, r)
+		return
+	}
+	upgrader := websocket.Upgrader{}
+	ws, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer func() { _ = ws.Close() }()
+	f.serve(ws, r.URL.Query().Get("since"), quota, closed)
+}
+
+func (f *fakeNotifier) serve(ws *websocket.Conn, since string, quota, closed int) {
+	next := f.start(since)
+	if writeText(ws, fmt.Sprintf(`{"kind":"hello","cursor":"c%d","recovered":true}`, next)) != nil {
+		return
+	}
+	for sent := 0; quota < 0 || sent < quota; sent++ {
+		if next >= f.length() {
+			break
+		}
+		if writeText(ws, eventText(next)) != nil {
+			return
+		}
+		next++
+	}
+	switch {
+	case quota >= 0 && closed != 0:
+		_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(closed, "go away"), time.Now().Add(time.Second))
+	case quota < 0 && f.silent:
+		<-f.ctx
+	case quota < 0:
+		f.drain(ws)
+	}
+}
+
+// drain reads until the client leaves; reading answers pings.
+func (f *fakeNotifier) drain(ws *websocket.Conn) {
+	for {
+		if _, _, err := ws.ReadMessage(); err != nil {
+			return
+		}
+	}
+}
+
+func (f *fakeNotifier) start(since string) int {
+	switch since {
+	case SinceEarliest:
+		return 0
+	case SinceNow:
+		return f.length()
+	}
+	n, _ := strconv.Atoi(strings.TrimPrefix(since, "c"))
+	return n
+}
+
+func (f *fakeNotifier) length() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.events
+}
+
+func (f *fakeNotifier) add(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.events += n
+}
+
+func (f *fakeNotifier) handshakes() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.asked...)
+}
+
+// stopRefusing lets handshakes through.
+func (f *fakeNotifier) stopRefusing() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.first = nil
+}
+
+func writeText(ws *websocket.Conn, text string) error {
+	return ws.WriteMessage(websocket.TextMessage, []byte(text))
+}
+
+func eventText(n int) string {
+	return fmt.Sprintf(`{"event_id":"fast/0-1-%d","task_id":"t-%[1]d","user_id":"alice","kind":"state","status":"completed","step":1,"attempt":1,"time":"2026-01-31T09:30:00.000Z","cursor":"c%d"}`, n, n+1)
+}

@@ -1,0 +1,255 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"pgregory.net/rapid"
+)
+
+// take watches until it has n events or an error.
+func take(ctx context.Context, c *Client, request WatchRequest, n int) ([]string, error) {
+	var got []string
+	for event, err := range c.Watch(ctx, request) {
+		if err != nil {
+			return got, err
+		}
+		got = append(got, event.TaskID)
+		if len(got) == n {
+			break
+		}
+	}
+	return got, nil
+}
+
+func wantInOrder(t interface{ Fatalf(string, ...any) }, got []string, n int) {
+	if len(got) != n {
+		t.Fatalf("%d events, want %d", len(got), n)
+	}
+	for i, id := range got {
+		if id != fmt.Sprintf("t-%d", i) {
+			t.Fatalf("event %d is of %s", i, id)
+		}
+	}
+}
+
+func TestWatchGivesEveryEventOnceWhateverBreaks(t *testing.T) {
+	notifier := &fakeNotifier{}
+	c := newTestClient(t, Config{Notifier: startNotifier(t, notifier)})
+	rapid.Check(t, func(rt *rapid.T) {
+		quotas := rapid.SliceOfN(rapid.IntRange(0, 4), 0, 6).Draw(rt, "quotas")
+		events := rapid.IntRange(1, 20).Draw(rt, "events")
+		closed := rapid.SampledFrom([]int{0, websocket.CloseGoingAway, websocket.CloseTryAgainLater, 4000, 4500}).Draw(rt, "code")
+		notifier.mu.Lock()
+		notifier.quotas, notifier.events, notifier.closed = quotas, events, closed
+		notifier.mu.Unlock()
+		got, err := take(t.Context(), c, WatchRequest{UserID: "alice", Since: SinceEarliest}, events)
+		if err != nil {
+			rt.Fatalf("ended: %v", err)
+		}
+		wantInOrder(rt, got, events)
+	})
+}
+
+func TestWatchFromNowMissesNothingAfterItsFirstHello(t *testing.T) {
+	// The first connection breaks before its first event; events that come
+	// before the second must not be lost to a later "now".
+	notifier := &fakeNotifier{quotas: []int{0}}
+	c := newTestClient(t, Config{Notifier: startNotifier(t, notifier)})
+	connected := 0
+	request := WatchRequest{UserID: "alice", Connected: func(hello Hello) {
+		if connected++; connected == 1 {
+			if hello.Cursor != "c0" || !hello.Recovered {
+				t.Errorf("hello %+v", hello)
+			}
+			notifier.add(3)
+		}
+	}}
+	got, err := take(t.Context(), c, request, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantInOrder(t, got, 3)
+	if connected < 2 {
+		t.Errorf("%d connections, want two", connected)
+	}
+}
+
+func TestWatchAsksForWhatItsCallerWants(t *testing.T) {
+	notifier := &fakeNotifier{events: 1}
+	c := newTestClient(t, Config{Notifier: startNotifier(t, notifier) + "/base"})
+	if _, err := take(t.Context(), c, WatchRequest{UserID: "ali ce", TaskID: "t-0", Since: "c0"}, 1); err != nil {
+		t.Fatal(err)
+	}
+	query, err := url.ParseQuery(notifier.handshakes()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"user_id": "ali ce", "task_id": "t-0", "since": "c0"} {
+		if got := query.Get(name); got != want {
+			t.Errorf("parameter %s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestWatchStopsOnARefusal(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 410} {
+		notifier := &fakeNotifier{first: answerWith(status, `{"title":"no","detail":"this user is not yours"}`)}
+		c := newTestClient(t, Config{Notifier: startNotifier(t, notifier)})
+		_, err := take(t.Context(), c, WatchRequest{UserID: "bob"}, 1)
+		var refused *APIError
+		if !errors.As(err, &refused) || refused.Status != status || refused.Detail != "this user is not yours" {
+			t.Errorf("status %d: error %v", status, err)
+		}
+		if got := len(notifier.handshakes()); got != 1 {
+			t.Errorf("status %d: %d handshakes", status, got)
+		}
+	}
+}
+
+func TestWatchStopsOnACloseForGood(t *testing.T) {
+	for code, status := range map[int]int{
+		4401: 401, 4403: 403, 4410: 410,
+		websocket.ClosePolicyViolation: 403, websocket.CloseUnsupportedData: 400, websocket.CloseMessageTooBig: 400,
+	} {
+		notifier := &fakeNotifier{quotas: []int{0}, closed: code}
+		c := newTestClient(t, Config{Notifier: startNotifier(t, notifier)})
+		_, err := take(t.Context(), c, WatchRequest{UserID: "bob"}, 1)
+		var refused *APIError
+		if !errors.As(err, &refused) || refused.Status != status || refused.Detail != "go away" {
+			t.Errorf("code %d: error %v", code, err)
+		}
+	}
+}
+
+func TestWatchComesBackWhenTheNotifierDoes(t *testing.T) {
+	notifier := &fakeNotifier{events: 2, first: refuseWith(http.StatusServiceUnavailable, "1", "")}
+	c := newTestClient(t, Config{Notifier: startNotifier(t, notifier)})
+	done := make(chan error, 1)
+	go func() {
+		_, err := take(t.Context(), c, WatchRequest{UserID: "alice", Since: SinceEarliest}, 2)
+		done <- err
+	}()
+	for len(notifier.handshakes()) < 3 {
+		select {
+		case err := <-done:
+			t.Fatalf("gave up: %v", err)
+		default:
+		}
+	}
+	notifier.stopRefusing()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWatchGivesUp(t *testing.T) {
+	c := newTestClient(t, Config{Notifier: "ws://" + freeAddress(t), GiveUpAfter: 20 * time.Millisecond})
+	if _, err := take(t.Context(), c, WatchRequest{UserID: "alice"}, 1); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestWatchEndsWithItsContext(t *testing.T) {
+	notifier := &fakeNotifier{events: 1}
+	c := newTestClient(t, Config{Notifier: startNotifier(t, notifier)})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var last error
+	for event, err := range c.Watch(ctx, WatchRequest{UserID: "alice", Since: SinceEarliest}) {
+		if event.TaskID == "t-0" {
+			cancel() // with the connection open and quiet
+		}
+		last = err
+	}
+	if !errors.Is(last, context.Canceled) || errors.Is(last, ErrUnreachable) {
+		t.Errorf("ended with %v", last)
+	}
+}
+
+func TestWatchNeedsAUser(t *testing.T) {
+	c := newTestClient(t, Config{})
+	if _, err := take(t.Context(), c, WatchRequest{}, 1); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestASilentConnectionIsMadeAgain(t *testing.T) {
+	notifier := &fakeNotifier{silent: true}
+	c := newTestClient(t, Config{Notifier: startNotifier(t, notifier)})
+	c.timing.ping, c.timing.silence = 5*time.Millisecond, 20*time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	connected := 0
+	request := WatchRequest{UserID: "alice", Connected: func(Hello) {
+		if connected++; connected == 3 {
+			cancel()
+		}
+	}}
+	if _, err := take(ctx, c, request, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v after %d connections", err, connected)
+	}
+}
+
+func TestPingsKeepAQuietConnection(t *testing.T) {
+	notifier := &fakeNotifier{}
+	c := newTestClient(t, Config{Notifier: startNotifier(t, notifier)})
+	c.timing.ping, c.timing.silence = 5*time.Millisecond, 2*time.Second
+	connected := 0
+	request := WatchRequest{UserID: "alice", Connected: func(Hello) { connected++ }}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := take(ctx, c, request, 1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	if connected != 1 {
+		t.Errorf("%d connections, want one", connected)
+	}
+}
+
+func TestWatchRefusesWhatItCannotUnderstand(t *testing.T) {
+	for _, text := range []string{
+		"no JSON", `{"kind":"state"`, `{"kind":"state","event_id":"fast/0-1-1"}`, `[]`,
+	} {
+		c := newTestClient(t, Config{Notifier: startRaw(t, text)})
+		if _, err := take(t.Context(), c, WatchRequest{UserID: "alice"}, 1); !errors.Is(err, errMalformed) {
+			t.Errorf("message %s: error %v", text, err)
+		}
+	}
+}
+
+func TestWatchPassesOverKindsItDoesNotKnow(t *testing.T) {
+	c := newTestClient(t, Config{Notifier: startRaw(t, `{"kind":"pong"}`, `{"kind":"news","cursor":"c9"}`, eventText(0))})
+	got, err := take(t.Context(), c, WatchRequest{UserID: "alice"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantInOrder(t, got, 1)
+}
+
+// startRaw is a notifier that sends the given messages on every connection.
+func startRaw(t *testing.T, messages ...string) string {
+	t.Helper()
+	f := &fakeNotifier{}
+	f.first = func(w http.ResponseWriter, r *http.Request) {
+		upgrader := websocket.Upgrader{}
+		ws, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer func() { _ = ws.Close() }()
+		for _, text := range messages {
+			if writeText(ws, text) != nil {
+				return
+			}
+		}
+		f.drain(ws)
+	}
+	return startNotifier(t, f)
+}

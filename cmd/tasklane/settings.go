@@ -1,0 +1,183 @@
+package main
+
+import (
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/processor"
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// The default addresses.
+const (
+	defaultAPIAddr      = "127.0.0.1:8080"
+	defaultNotifierAddr = "127.0.0.1:8000"
+	defaultBrokerAddr   = "127.0.0.1:9092"
+	defaultMetricsAddr  = "127.0.0.1:8081"
+)
+
+// settings are the flags of the roles. Each command has those it needs; one
+// that is shared means the same everywhere.
+type settings struct {
+	dataDir           string
+	brokers           []string
+	topicPrefix       string
+	partitions        int
+	replicationFactor int
+	lanes             []string
+
+	apiAddr, notifierAddr, brokerAddr, metricsAddr string
+	allowedOrigins                                 string
+	insecure                                       bool
+
+	slotsFast, slotsHeavy        int
+	sessionTimeout, drainTimeout time.Duration
+	softTimeLimit, timeLimit     time.Duration
+	debugServices                bool
+	debugServicesGiven           bool
+}
+
+func (s *settings) addDataDir(flags *pflag.FlagSet) {
+	flags.StringVar(&s.dataDir, "data-dir", "data", "directory of the instance id and all local state")
+}
+
+func (s *settings) addKafka(flags *pflag.FlagSet, brokers string) {
+	var none []string
+	if brokers != "" {
+		none = []string{brokers}
+	}
+	flags.StringSliceVar(&s.brokers, "brokers", none, "Kafka brokers, host:port, comma separated")
+	flags.StringVar(&s.topicPrefix, "topic-prefix", "", "put before the name of every topic and group")
+}
+
+func (s *settings) addTopology(flags *pflag.FlagSet) {
+	flags.StringSliceVar(&s.lanes, "lanes", []string{schemas.LaneFast, schemas.LaneHeavy},
+		"lanes, comma separated; name=N gives a lane N slots")
+	flags.IntVar(&s.partitions, "partitions", 0, "partitions of the lanes and task-events; 0 takes what is there, else 8")
+	flags.IntVar(&s.replicationFactor, "replication-factor", 0, "replicas of topics that are created; 0 is 3 where there are three brokers, else 1")
+}
+
+func (s *settings) addEdge(flags *pflag.FlagSet) {
+	flags.StringVar(&s.allowedOrigins, "cors-allowed-origins", "", "web pages that may connect, comma separated origins or * [$TASKLANE_CORS_ALLOWED_ORIGINS, $CORS_ALLOWED_ORIGINS]")
+	flags.BoolVar(&s.insecure, "insecure", false, "listen on addresses that other machines can reach, with auth off")
+}
+
+func (s *settings) addAPI(flags *pflag.FlagSet) {
+	flags.StringVar(&s.apiAddr, "api-addr", defaultAPIAddr, "address of the API; port 0 picks a free one")
+}
+
+func (s *settings) addNotifier(flags *pflag.FlagSet) {
+	flags.StringVar(&s.notifierAddr, "notifier-addr", defaultNotifierAddr, "address of the notifier; port 0 picks a free one")
+}
+
+func (s *settings) addBroker(flags *pflag.FlagSet) {
+	flags.StringVar(&s.brokerAddr, "broker-addr", defaultBrokerAddr, "address of the embedded broker; port 0 picks a free one")
+}
+
+func (s *settings) addWorker(flags *pflag.FlagSet) {
+	flags.IntVar(&s.slotsFast, "slots-fast", processor.DefaultSlots, "tasks of lane fast that run at once [$TASKLANE_SLOTS_FAST, $CELERY_WORKER_CONCURRENCY]")
+	flags.IntVar(&s.slotsHeavy, "slots-heavy", processor.DefaultSlots, "tasks of lane heavy that run at once [$TASKLANE_SLOTS_HEAVY, $CELERY_WORKER_CONCURRENCY]")
+	flags.DurationVar(&s.sessionTimeout, "session-timeout", 10*time.Second, "after how long a silent processor's tasks go to another")
+	flags.DurationVar(&s.drainTimeout, "drain-timeout", 10*time.Second, "how long running tasks may go on when the processor stops")
+	flags.DurationVar(&s.softTimeLimit, "task-soft-time-limit", 0,
+		"time limit that a task can react to, 5m or the hard one if not given [$TASKLANE_TASK_SOFT_TIME_LIMIT, $CELERY_TASK_SOFT_TIME_LIMIT in seconds]")
+	flags.DurationVar(&s.timeLimit, "task-time-limit", 0,
+		"hard time limit of tasks that have none, 10m if not given [$TASKLANE_TASK_TIME_LIMIT, $CELERY_TASK_TIME_LIMIT in seconds]")
+	flags.BoolVar(&s.debugServices, "debug-services", false, "offer the service debug/echo; if not given, where all addresses are loopback")
+}
+
+// note takes down which flags were given, where their default depends on
+// others.
+func (s *settings) note(flags *pflag.FlagSet) {
+	s.debugServicesGiven = flags.Changed("debug-services")
+}
+
+func (s *settings) topics() schemas.Topics { return schemas.Topics{Prefix: s.topicPrefix} }
+
+// workerLanes are the lanes with their slots.
+func (s *settings) workerLanes() ([]processor.Lane, error) {
+	var lanes []processor.Lane
+	for _, text := range s.lanes {
+		name, slots, given := strings.Cut(strings.TrimSpace(text), "=")
+		lane := processor.Lane{Name: name, Slots: s.slotsOf(name)}
+		if given {
+			n, err := strconv.Atoi(slots)
+			if err != nil {
+				return nil, usagef("--lanes %q: want name=N with a number of slots, for example gpu=2", text)
+			}
+			lane.Slots = n
+		}
+		if lane.Slots < 1 {
+			return nil, usagef("lane %s has %d slots: give it at least 1", name, lane.Slots)
+		}
+		lanes = append(lanes, lane)
+	}
+	if err := schemas.CheckLanes(laneNames(lanes)); err != nil {
+		return nil, usageError{err}
+	}
+	return lanes, nil
+}
+
+func (s *settings) slotsOf(lane string) int {
+	switch {
+	case lane == schemas.LaneFast && s.slotsFast != 0:
+		return s.slotsFast
+	case lane == schemas.LaneHeavy && s.slotsHeavy != 0:
+		return s.slotsHeavy
+	}
+	return processor.DefaultSlots
+}
+
+func laneNames(lanes []processor.Lane) []string {
+	names := make([]string, len(lanes))
+	for i, lane := range lanes {
+		names[i] = lane.Name
+	}
+	return names
+}
+
+// limits are the soft and hard limits; a soft one given alone moves the hard
+// one behind it, as Celery had no hard limit then.
+func (s *settings) limits() (soft, hard time.Duration) {
+	soft, hard = s.softTimeLimit, s.timeLimit
+	if hard == 0 && soft >= schemas.DefaultTimeLimit {
+		hard = soft + 30*time.Second
+	}
+	return soft, hard
+}
+
+func (s *settings) topology() (kafka.Topology, error) {
+	lanes, err := s.workerLanes()
+	if err != nil {
+		return kafka.Topology{}, err
+	}
+	t := kafka.Topology{
+		Topics: s.topics(), Lanes: laneNames(lanes), Partitions: s.partitions, ReplicationFactor: s.replicationFactor,
+	}
+	return t, asUsage(t.Validate())
+}
+
+// wantDebug decides about the debug services: what was said counts, else they
+// are there where nobody else's machine is involved.
+func (s *settings) wantDebug(addresses ...string) bool {
+	if s.debugServicesGiven {
+		return s.debugServices
+	}
+	for _, address := range addresses {
+		host, _, err := net.SplitHostPort(address)
+		ip := net.ParseIP(host)
+		if err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return false
+		}
+	}
+	return true
+}
+
+// brokerDir is where the embedded broker's data lives.
+func (s *settings) brokerDir() string { return filepath.Join(s.dataDir, "broker") }

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aiecs/tasklane/processor"
+)
+
+func TestLanesHaveSlots(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		s     settings
+		want  []processor.Lane
+		wrong string
+	}{
+		{"the usual two", settings{lanes: []string{"fast", "heavy"}, slotsFast: 4, slotsHeavy: 2},
+			[]processor.Lane{{Name: "fast", Slots: 4}, {Name: "heavy", Slots: 2}}, ""},
+		{"another one", settings{lanes: []string{"gpu", " fast"}, slotsFast: 3},
+			[]processor.Lane{{Name: "gpu", Slots: processor.DefaultSlots}, {Name: "fast", Slots: 3}}, ""},
+		{"slots of its own beat the flag", settings{lanes: []string{"gpu=2", "fast=9"}, slotsFast: 3},
+			[]processor.Lane{{Name: "gpu", Slots: 2}, {Name: "fast", Slots: 9}}, ""},
+		{"no number", settings{lanes: []string{"gpu=two"}}, nil, "name=N"},
+		{"no slots", settings{lanes: []string{"gpu=0"}}, nil, "at least 1"},
+		{"negative slots", settings{lanes: []string{"fast"}, slotsFast: -1}, nil, "at least 1"},
+		{"none", settings{}, nil, "no lane given"},
+		{"twice", settings{lanes: []string{"fast", "fast=2"}}, nil, "given twice"},
+		{"a bad name", settings{lanes: []string{"Fast"}}, nil, "lower-case"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := tt.s.workerLanes()
+			if tt.wrong != "" {
+				if exitCode(err) != exitUsage || !strings.Contains(err.Error(), tt.wrong) {
+					t.Fatalf("error %v, want %q", err, tt.wrong)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestASoftLimitAloneMovesTheHardOne(t *testing.T) {
+	for _, tt := range []struct{ soft, hard, wantSoft, wantHard time.Duration }{
+		{0, 0, 0, 0},
+		{time.Minute, 0, time.Minute, 0},
+		{30 * time.Minute, 0, 30 * time.Minute, 30*time.Minute + 30*time.Second},
+		{time.Minute, 2 * time.Minute, time.Minute, 2 * time.Minute},
+	} {
+		s := settings{softTimeLimit: tt.soft, timeLimit: tt.hard}
+		if soft, hard := s.limits(); soft != tt.wantSoft || hard != tt.wantHard {
+			t.Errorf("%v and %v became %v and %v", tt.soft, tt.hard, soft, hard)
+		}
+	}
+}
+
+func TestDebugServicesAreForThisMachineOnly(t *testing.T) {
+	for _, tt := range []struct {
+		s         settings
+		addresses []string
+		want      bool
+	}{
+		{settings{}, []string{"127.0.0.1:8080", "localhost:0", "[::1]:9092"}, true},
+		{settings{}, []string{"127.0.0.1:8080", "0.0.0.0:8000"}, false},
+		{settings{}, []string{"kafka-1:9092"}, false},
+		{settings{}, []string{":8080"}, false},
+		{settings{}, []string{"nonsense"}, false},
+		{settings{debugServicesGiven: true}, []string{"127.0.0.1:8080"}, false},
+		{settings{debugServicesGiven: true, debugServices: true}, []string{"kafka-1:9092"}, true},
+	} {
+		if got := tt.s.wantDebug(tt.addresses...); got != tt.want {
+			t.Errorf("%v with %+v: %v, want %v", tt.addresses, tt.s, got, tt.want)
+		}
+	}
+}
+
+func TestTheRegistryHasWhatItShould(t *testing.T) {
+	for debug, want := range map[bool]string{true: "chat/text_analyzer debug/echo", false: "chat/text_analyzer"} {
+		registry, err := newRegistry(debug)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(registry.Names(), " "); got != want {
+			t.Errorf("debug %v: %s", debug, got)
+		}
+	}
+}
+
+func TestUpStartsItsPartsInOrder(t *testing.T) {
+	for _, tt := range []struct {
+		brokers []string
+		want    string
+	}{
+		{nil, "broker topics notifier processor producer"},
+		{[]string{"kafka-1:9092"}, "topics notifier processor producer"},
+	} {
+		w := &wiring{settings: &settings{brokers: tt.brokers}}
+		var names []string
+		for _, p := range w.everything() {
+			names = append(names, p.name)
+		}
+		if got := strings.Join(names, " "); got != tt.want {
+			t.Errorf("%s, want %s", got, tt.want)
+		}
+	}
+}

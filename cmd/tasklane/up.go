@@ -1,0 +1,52 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) upCommand() *cobra.Command {
+	s := new(settings)
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Runs everything in one process",
+		Long: `Runs every role in one process, on the embedded broker or, with --brokers, on a
+Kafka of your own. When all are ready it prints one line on standard output that
+says where they are. SIGTERM or SIGINT drains and ends with 0, a second one ends
+at once.`,
+		Example: `  tasklane up
+  tasklane up --brokers kafka-1:9092,kafka-2:9092 --data-dir ./data
+  tasklane up --api-addr 127.0.0.1:0 --notifier-addr 127.0.0.1:0 --broker-addr 127.0.0.1:0`,
+		Args:        noArguments,
+		Annotations: map[string]string{annotationRole: "up"},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s.note(cmd.Flags())
+			w := &wiring{settings: s, log: a.log}
+			g := group{parts: w.everything(), log: a.log, ready: func() error {
+				return a.announce("api=http://"+w.api, "notifier=ws://"+w.notifier, "kafka="+strings.Join(w.brokers, ","))
+			}}
+			return g.Run(cmd.Context())
+		},
+	}
+	flags := cmd.Flags()
+	s.addDataDir(flags)
+	s.addKafka(flags, "")
+	s.addTopology(flags)
+	s.addAPI(flags)
+	s.addNotifier(flags)
+	s.addBroker(flags)
+	s.addEdge(flags)
+	s.addWorker(flags)
+	return cmd
+}
+
+// everything is the parts of `up` in the order they start.
+func (w *wiring) everything() []part {
+	var parts []part
+	addresses := append([]string{w.apiAddr, w.notifierAddr}, w.brokers...)
+	if len(w.brokers) == 0 {
+		parts = append(parts, w.brokerPart())
+	}
+	return append(parts, w.topicsPart(), w.notifierPart(), w.processorPart(nil, addresses), w.producerPart())
+}

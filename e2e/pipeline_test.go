@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"net/url"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTaskFromHTTPToWebSocket(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	s := i.up(t)
+	a := newAPI(t, s.api)
+	live := watch(t, s.notifier, "user-1", "now")
+	other := watch(t, s.notifier, "user-2", "now")
+
+	accepted := a.must(202, "POST", "/v1/tasks", map[string]any{
+		"lane": "fast", "user_id": "user-1", "task_name": "analyze_text", "mode": "chat", "service": "text_analyzer",
+		"input_data": map[string]any{"text": "Ich liebe dieses wunderbare Produkt, es ist einfach großartig."},
+	})
+	id := accepted["task_id"].(string)
+	event, statuses := live.end(id)
+	if statuses != "running completed" {
+		t.Errorf("statuses %q", statuses)
+	}
+	result := event["result"].(map[string]any)
+	if result["language"] != "de" || result["sentiment"].(map[string]any)["label"] != "positive" {
+		t.Errorf("result %v", result)
+	}
+	got := a.must(200, "GET", "/v1/tasks/"+id+"/result?user_id=user-1&wait=30s", nil)
+	if got["status"] != "completed" || got["task"] != "analyze_text" || got["error"] != nil {
+		t.Errorf("result by HTTP %v", got)
+	}
+	if state := a.must(200, "GET", "/v1/tasks/"+id+"?user_id=user-1", nil); state["status"] != "completed" {
+		t.Errorf("state %v", state)
+	}
+	// The 202's cursor and the beginning both show the whole life again.
+	for _, since := range []string{accepted["cursor"].(string), "earliest"} {
+		if _, again := watch(t, s.notifier, "user-1", since).end(id); again != "running completed" {
+			t.Errorf("since %s: statuses %q", since, again)
+		}
+	}
+	if err := other.conn.WriteJSON(map[string]string{"kind": "ping"}); err != nil {
+		t.Fatal(err)
+	}
+	if pong := other.next(); pong["kind"] != "pong" {
+		t.Errorf("another user was sent %v", pong)
+	}
+	s.terminate()
+}
+
+func TestUnknownTaskIsNever404RightAfterItsSubmission(t *testing.T) {
+	t.Parallel()
+	s := newInstallation(t).up(t)
+	a := newAPI(t, s.api)
+	for range 300 {
+		accepted := a.must(202, "POST", "/v1/tasks", map[string]any{
+			"lane": "fast", "user_id": "reader", "task_name": "echo", "mode": "debug", "service": "echo",
+		})
+		a.must(200, "GET", "/v1/tasks/"+accepted["task_id"].(string)+"?user_id=reader", nil)
+	}
+	a.must(404, "GET", "/v1/tasks/never-sent?user_id=reader", nil)
+}
+
+// TestResultIsPushedNotPolled compares the moment a waiting caller gets its
+// answer with the broker's time of the terminal event. The median over many
+// tasks is what a poll of the view would spoil; one slow answer is not.
+func TestResultIsPushedNotPolled(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	s := i.up(t)
+	a, book := newAPI(t, s.api), read(t, i)
+	late := 0
+	const tasks = 60
+	for n := range tasks {
+		id := "wait-" + strings.Repeat("x", n+1)
+		a.must(202, "POST", "/v1/tasks", newTask("fast", "waiter", id, "sleep", map[string]any{"ms": 30}))
+		answer := a.must(200, "GET", "/v1/tasks/"+id+"/result?user_id=waiter&wait=30s", nil)
+		answered := time.Now()
+		if answer["status"] != "completed" {
+			t.Fatalf("result %v", answer)
+		}
+		if answered.Sub(book.end("waiter", id).at) > 25*time.Millisecond {
+			late++
+		}
+	}
+	if late > tasks/2 {
+		t.Errorf("%d of %d answers came more than 25 ms after the terminal event", late, tasks)
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	s := newInstallation(t).up(t)
+	run := func(wantCode int, args ...string) string {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), binary(), append(args, "--server", s.api, "--notifier", s.notifier)...)
+		out, err := command.Output()
+		if code := command.ProcessState.ExitCode(); code != wantCode {
+			t.Fatalf("tasklane %s: exit code %d, %v\n%s", strings.Join(args, " "), code, err, out)
+		}
+		return string(out)
+	}
+	submit := []string{"submit", "--lane", "heavy", "--user", "cli", "--mode", "debug", "--service", "echo"}
+	out := run(0, append(submit, "--name", "echo", "--task-id", "cli-1", "--input", `{"a":1}`, "--wait", "-o", "json")...)
+	if !strings.Contains(out, `"completed"`) {
+		t.Errorf("submit --wait printed %s", out)
+	}
+	run(1, append(submit, "--name", "fail", "--task-id", "cli-2", "--wait", "-o", "json")...)
+	if out := run(0, "get", "cli-1", "--user", "cli", "-o", "json"); !strings.Contains(out, `"completed"`) {
+		t.Errorf("get printed %s", out)
+	}
+	run(2, "submit", "--no-such-flag")
+	s.terminate()
+	run(3, "get", "cli-1", "--user", "cli")
+}
+
+func TestHostileHostHeaderIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newInstallation(t).up(t)
+	for _, base := range []string{s.api + "/v1/tasks", strings.Replace(s.notifier, "ws:", "http:", 1) + "/ws?user_id=u"} {
+		if _, err := url.Parse(base); err != nil {
+			t.Fatal(err)
+		}
+		if status := getWithHost(t, base, "attacker.example"); status < 400 || status >= 500 {
+			t.Errorf("%s with a foreign Host: status %d", base, status)
+		}
+	}
+}

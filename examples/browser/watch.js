@@ -1,0 +1,27 @@
+// Shows a user's events as they come, and goes on where it was after a broken
+// connection. Serve this directory and allow its origin:
+//
+//   python3 -m http.server --bind 127.0.0.1 3000 --directory examples/browser
+//   CORS_ALLOWED_ORIGINS=http://127.0.0.1:3000 tasklane up
+export function watch(userId, show, address = "ws://127.0.0.1:8000") {
+  let cursor = "now";
+  let pause = 500; // milliseconds
+  const connect = () => {
+    const query = new URLSearchParams({ user_id: userId, since: cursor });
+    const socket = new WebSocket(`${address}/ws?${query}`);
+    socket.onmessage = ({ data }) => {
+      const event = JSON.parse(data);
+      if (event.cursor) cursor = event.cursor; // where to go on after a reconnect
+      if (event.task_id) show(event);
+      pause = 500;
+    };
+    // 1003, 1008 and 1009 say that this page does something wrong; after all others
+    // nothing is missed by coming back.
+    socket.onclose = ({ code }) => {
+      if ([1003, 1008, 1009].includes(code)) return console.error("closed for good", code);
+      setTimeout(connect, pause * (0.5 + Math.random()));
+      pause = Math.min(2 * pause, 15000);
+    };
+  };
+  connect();
+}

@@ -1,0 +1,123 @@
+package broker
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// FuzzCheckRequest: the check never panics, and the engine decodes whatever it
+// lets through. The seeds are one request of every kind that is let through.
+func FuzzCheckRequest(f *testing.F) {
+	for key := range int16(100) {
+		req := kmsg.RequestForKey(key)
+		if req == nil || !allowed(kmsg.Key(key)) {
+			continue
+		}
+		for _, version := range []int16{0, req.MaxVersion()} {
+			req.SetVersion(version)
+			f.Add(kmsg.NewRequestFormatter(kmsg.FormatterClientID("seed")).AppendRequest(nil, req, 1)[sizeBytes:])
+		}
+	}
+	f.Add(seedProduce())
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		if len(frame) < fixedHeaderBytes+2 || checkSize(int32(len(frame)), frame) != nil {
+			return
+		}
+		if slowToRefuse(frame) {
+			return
+		}
+		if checkRequest(frame, time.UnixMilli(1_700_000_000_000)) != nil {
+			return
+		}
+		if err := decodeLikeEngine(frame); err != nil {
+			t.Errorf("passed a request the engine does not decode: %v", err)
+		}
+	})
+}
+
+// slowToRefuse reports whether a frame may be one that costs the decoder minutes
+// before it fails, as the package comment tells. A fuzzer finds such frames at
+// once and then looks at nothing else.
+func slowToRefuse(frame []byte) bool {
+	req := kmsg.RequestForKey(int16(binary.BigEndian.Uint16(frame)))
+	req.SetVersion(int16(binary.BigEndian.Uint16(frame[2:])))
+	return req.IsFlexible() && req.Key() != kmsg.Produce.Int16()
+}
+
+// decodeLikeEngine takes the steps the engine takes with a frame.
+func decodeLikeEngine(frame []byte) error {
+	r := kbin.Reader{Src: frame}
+	req := kmsg.RequestForKey(r.Int16())
+	req.SetVersion(r.Int16())
+	r.Int32()
+	r.NullableString()
+	if req.IsFlexible() {
+		kmsg.SkipTags(&r)
+	}
+	return req.ReadFrom(r.Src)
+}
+
+// FuzzCheckBatch: a batch that passes has a right checksum again, and its
+// records can be walked the careless way.
+func FuzzCheckBatch(f *testing.F) {
+	f.Add(seedRecords(), int32(2), uint16(0))
+	f.Add([]byte{}, int32(0), uint16(8))
+	f.Add(seedRecords(), int32(-1), uint16(3))
+	f.Fuzz(func(t *testing.T, records []byte, count int32, attributes uint16) {
+		batch := seedBatch(records, count, attributes)
+		if checkBatch(batch, time.UnixMilli(1_700_000_000_000)) != nil || attributes&(batchControl|batchCodec) != 0 {
+			return
+		}
+		if got := binary.BigEndian.Uint32(batch[atBatchCRC:]); got != checksum(batch) {
+			t.Error("the checksum is wrong")
+		}
+		rest := records
+		for range count {
+			n, size := binary.Varint(rest)
+			rest = rest[n+int64(size):]
+		}
+	})
+}
+
+// seedRecords are two records.
+func seedRecords() []byte {
+	var out []byte
+	for i := range int32(2) {
+		r := kmsg.NewRecord()
+		r.OffsetDelta = i
+		r.Value = []byte("v")
+		r.Length = int32(len(r.AppendTo(nil)) - 1)
+		out = r.AppendTo(out)
+	}
+	return out
+}
+
+func seedBatch(records []byte, count int32, attributes uint16) []byte {
+	b := kmsg.NewRecordBatch()
+	b.Length = int32(49 + len(records))
+	b.Magic = 2
+	b.Attributes = int16(attributes)
+	b.LastOffsetDelta = count - 1
+	b.NumRecords = count
+	b.Records = records
+	batch := b.AppendTo(nil)
+	binary.BigEndian.PutUint32(batch[atBatchCRC:], checksum(batch))
+	return batch
+}
+
+// seedProduce is a produce request with one batch.
+func seedProduce() []byte {
+	req := kmsg.NewPtrProduceRequest()
+	t := kmsg.NewProduceRequestTopic()
+	t.Topic = "topic"
+	p := kmsg.NewProduceRequestTopicPartition()
+	p.Records = seedBatch(seedRecords(), 2, 0)
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	req.SetVersion(9)
+	return kmsg.NewRequestFormatter(kmsg.FormatterClientID("seed")).AppendRequest(nil, req, 1)[sizeBytes:]
+}

@@ -1,0 +1,36 @@
+package broker
+
+import (
+	"log/slog"
+	"net"
+	"sync"
+)
+
+// guard is the listener between the network and the engine. Every connection
+// it hands out reads whole request frames, checks them, and passes on only
+// those the engine can take. The engine cannot be asked to do this itself: it
+// decodes what it reads without a recover, so one malformed request from
+// anybody who can open a connection ends the whole process.
+type guard struct {
+	net.Listener
+	log     *slog.Logger
+	buffers sync.Pool      // of *[]byte: large frames, lent to connections
+	open    sync.WaitGroup // one for every connection not yet closed
+}
+
+func newGuard(inner net.Listener, log *slog.Logger) *guard {
+	return &guard{Listener: inner, log: log}
+}
+
+// Accept returns the next connection, guarded.
+func (g *guard) Accept() (net.Conn, error) {
+	conn, err := g.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	g.open.Add(1)
+	return &guardedConn{Conn: conn, log: g.log, buffers: &g.buffers, done: sync.OnceFunc(g.open.Done)}, nil
+}
+
+// Wait blocks until every connection handed out has been closed.
+func (g *guard) Wait() { g.open.Wait() }

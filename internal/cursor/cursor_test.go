@@ -1,0 +1,155 @@
+package cursor_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/aiecs/tasklane/internal/cursor"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestRoundTrip(t *testing.T) {
+	tests := map[string]cursor.Cursor{
+		"zero":           {},
+		"one partition":  {Events: []int64{0}},
+		"eight equal":    {Events: []int64{7, 7, 7, 7, 7, 7, 7, 7}},
+		"up and down":    {Events: []int64{100, 0, 1 << 40, 3}},
+		"extremes":       {Events: []int64{math.MaxInt64, 0, math.MaxInt64}},
+		"with a task":    {Events: []int64{1, 2}, Task: &cursor.TaskPosition{Lane: "fast", Partition: 3, Offset: 17}},
+		"task alone":     {Task: &cursor.TaskPosition{Lane: "gpu", Partition: math.MaxInt32, Offset: math.MaxInt64}},
+		"nameless lane":  {Task: &cursor.TaskPosition{}},
+		"longest lane":   {Task: &cursor.TaskPosition{Lane: strings.Repeat("x", cursor.MaxLaneBytes)}},
+		"most partition": {Events: make([]int64, 6000)},
+	}
+	for name, want := range tests {
+		t.Run(name, func(t *testing.T) {
+			text := want.String()
+			got, err := cursor.Parse(text)
+			if err != nil {
+				t.Fatalf("Parse(%q): %v", text, err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("round trip changed it (-want +got):\n%s", diff)
+			}
+			if strings.ContainsAny(text, "+/=&?# ") {
+				t.Errorf("%q is not safe in a URL", text)
+			}
+		})
+	}
+}
+
+func TestEveryCursorComesBack(t *testing.T) {
+	offsets := rapid.SliceOfN(rapid.Int64Range(0, math.MaxInt64), 0, 100)
+	rapid.Check(t, func(t *rapid.T) {
+		want := cursor.Cursor{Events: offsets.Draw(t, "events")}
+		if len(want.Events) == 0 {
+			want.Events = nil
+		}
+		if rapid.Bool().Draw(t, "hasTask") {
+			want.Task = &cursor.TaskPosition{
+				Lane:      rapid.StringN(0, 10, cursor.MaxLaneBytes).Draw(t, "lane"),
+				Partition: rapid.Int32Range(0, math.MaxInt32).Draw(t, "partition"),
+				Offset:    rapid.Int64Range(0, math.MaxInt64).Draw(t, "offset"),
+			}
+		}
+		got, err := cursor.Parse(want.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+func TestSmall(t *testing.T) {
+	const base = 1_000_000
+	c := cursor.Cursor{Events: []int64{base, base + 40, base - 30, base + 5, base, base + 60, base - 9, base + 1}}
+	if text := c.String(); len(text) > 20 {
+		t.Errorf("8 partitions of about a million records take %d characters: %s", len(text), text)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	raw := func(b ...byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+	tests := map[string]struct{ text, says string }{
+		"empty":              {"", "empty"},
+		"too long":           {strings.Repeat("A", cursor.MaxTextBytes+1), "at most 8192"},
+		"not base64":         {"not a cursor!", "pass it back unchanged"},
+		"padded base64":      {base64.URLEncoding.EncodeToString([]byte{1, 0, 1, 0}), "pass it back unchanged"},
+		"loose base64 bits":  {raw(1, 0, 0, 0)[:5] + "B", "pass it back unchanged"},
+		"line break alone":   {"\n", "pass it back unchanged"},
+		"line break inside":  {"AQ\nAA", "pass it back unchanged"},
+		"later version":      {raw(2, 0, 0), "version 2"},
+		"version alone":      {raw(1), "cut off"},
+		"unknown flags":      {raw(1, 2, 0), "unknown flags"},
+		"no count":           {raw(1, 0), "cut off"},
+		"trailing bytes":     {raw(1, 0, 0, 9), "1 bytes too many"},
+		"count without data": {raw(1, 0, 5, 0), "5 partitions in 1 bytes"},
+		"too many":           {raw(1, 0, 0x91, 0x4e), "at most 10000"},
+		"negative offset":    {raw(1, 0, 1, 1), "out of range"},
+		"overflow":           {raw(append(append([]byte{1, 0, 2}, maxVarint...), 2)...), "out of range"},
+		"endless varint":     {raw(append([]byte{1, 0, 1}, endless...)...), "damaged"},
+		"padded varint":      {raw(1, 0, 1, 0x80, 0), "damaged"},
+		"long lane":          {raw(1, 1, 65), "at most 64"},
+		"lane cut off":       {raw(1, 1, 4, 'f', 'a'), "cut off"},
+		"task cut off":       {raw(1, 1, 1, 'f', 0), "cut off"},
+		"partition too high": {raw(1, 1, 0, 0x80, 0x80, 0x80, 0x80, 0x08, 0, 0), "task partition"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := cursor.Parse(tt.text)
+			if !errors.Is(err, cursor.ErrInvalid) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("Parse(%q) = %v, %v; want an error that says %q", tt.text, got, err, tt.says)
+			}
+			if err != nil && len(err.Error()) > 200 {
+				t.Errorf("an error of %d bytes", len(err.Error()))
+			}
+		})
+	}
+}
+
+// maxVarint is the zigzag varint of the largest int64.
+var maxVarint = []byte{0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}
+
+var endless = []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
+func FuzzParse(f *testing.F) {
+	f.Add("")
+	f.Add("AQAA")
+	f.Add(cursor.Cursor{Events: []int64{1, 2, 3}}.String())
+	f.Add(cursor.Cursor{Events: []int64{9}, Task: &cursor.TaskPosition{Lane: "heavy", Partition: 1, Offset: 2}}.String())
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := cursor.Parse(text)
+		if err != nil {
+			return
+		}
+		if len(c.Events) > cursor.MaxPartitions {
+			t.Fatalf("%d partitions", len(c.Events))
+		}
+		for _, offset := range c.Events {
+			if offset < 0 {
+				t.Fatalf("offset %d", offset)
+			}
+		}
+		if again := c.String(); again != text {
+			t.Fatalf("one place has two texts: %q and %q", text, again)
+		}
+	})
+}
+
+func BenchmarkString(b *testing.B) {
+	c := cursor.Cursor{Events: []int64{1_000_000, 1_000_100, 999_000, 1_000_020, 1_000_000, 1_000_400, 1_000_000, 1_000_000}}
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = c.String()
+	}
+}

@@ -1,0 +1,186 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// Appender writes journal records and dead letters. One serves every lane of a
+// process: a single idempotent producer keeps the records of a partition in the
+// order of the calls, which the protocol rests on.
+type Appender struct {
+	client *kgo.Client
+	topics schemas.Topics
+	events string // the journal's topic
+	log    *slog.Logger
+}
+
+// maxBuffered bounds nothing in practice: what is in flight is bounded by the
+// slots and by the reports a job may have outstanding. It only has to be large
+// enough that Produce, which is called under a shard's lock, never blocks.
+const maxBuffered = 4 << 20
+
+// NewAppender connects a producer; Close ends it.
+func NewAppender(c kafka.Config, topics schemas.Topics) (*Appender, error) {
+	opts := append(kafka.ProducerOpts(),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.MaxBufferedRecords(maxBuffered),
+	)
+	client, err := kafka.NewClient(c, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("create journal producer: %w", err)
+	}
+	return &Appender{client: client, topics: topics, events: topics.Events(), log: c.Logger}, nil
+}
+
+// Close drops what is not written yet and ends the producer.
+func (a *Appender) Close() { a.client.Close() }
+
+// append writes a record into a journal partition and calls done with its
+// offset, in the order of the calls. The record is encoded when append returns.
+func (a *Appender) append(partition int32, r Record, done func(offset int64, err error)) {
+	value, err := encode(r)
+	if err != nil {
+		a.log.Error("encode journal record", "shard", r.Stamp.Shard, "error", err)
+		// The shard must not be called back under its own lock.
+		go done(0, err)
+		return
+	}
+	record := &kgo.Record{Topic: a.events, Partition: partition, Headers: r.Stamp.Headers(), Value: value}
+	if r.Event != nil && r.Event.Kind.OfTask() {
+		record.Key = []byte(r.Event.UserID)
+	}
+	a.client.Produce(context.Background(), record, func(written *kgo.Record, err error) { done(written.Offset, err) })
+}
+
+// maxValueBytes is the largest event that is written: what the topic takes, less
+// room for key, headers and the batch around them.
+const maxValueBytes = schemas.MaxEventBytes - 64<<10
+
+// encode is a record's value. An event that cannot be written, because of what
+// a service put into it, is replaced by one that can and says so: the shard
+// would otherwise doubt, take over and try the same event again for ever.
+func encode(r Record) ([]byte, error) {
+	if r.Sign != nil {
+		return r.Sign.Encode()
+	}
+	r.Event.EventID = r.Stamp.EventID()
+	value, err := r.Event.Encode()
+	if err == nil && len(value) > maxValueBytes {
+		err = fmt.Errorf("the event has %d bytes; at most %d are written", len(value), maxValueBytes)
+	}
+	if err == nil {
+		return value, nil
+	}
+	reduce(r.Event, err)
+	return r.Event.Encode()
+}
+
+// reduce takes out of an event whatever a service has put in; an end becomes a
+// failure that says why.
+func reduce(e *schemas.Event, why error) {
+	e.Result, e.Output, e.Log, e.Usage, e.Progress, e.Files, e.Unknown = nil, nil, nil, nil, nil, nil, nil
+	e.Message = "An event could not be written: " + e.Task
+	e.Error = strings.ToValidUTF8(why.Error(), "\uFFFD")
+	if len(e.Error) > maxReasonBytes {
+		e.Error = strings.ToValidUTF8(e.Error[:maxReasonBytes], "")
+	}
+	if e.Terminal() {
+		e.Status, e.ErrorCode = schemas.Failed, schemas.CodeServiceError
+	}
+}
+
+// maxReasonBytes bounds the text by which a reduced event explains itself.
+const maxReasonBytes = 1 << 10
+
+// buryRetry is the pause before a dead letter is tried again.
+const buryRetry = time.Second
+
+// bury writes a lane record to the dead letters as it was received, with
+// headers that say why, and calls done once that is acknowledged. It keeps
+// trying until the client is closed: the record's offset waits for it. A record
+// that is too large for the topic (a compressed batch can carry one past the
+// lane's own limit) is cut.
+func (a *Appender) bury(r *kgo.Record, reason schemas.ErrorCode, why error, done func()) {
+	a.produceLetter(r, a.letter(r, reason, why), done)
+}
+
+func (a *Appender) produceLetter(r, letter *kgo.Record, done func()) {
+	a.client.Produce(context.Background(), letter, func(_ *kgo.Record, err error) {
+		switch {
+		case err == nil:
+			done()
+		case errors.Is(err, kgo.ErrClientClosed):
+		case errors.Is(err, kerr.MessageTooLarge) && len(letter.Value) > maxCutBytes:
+			a.produceLetter(r, cut(letter), done)
+		default:
+			a.log.Error("write dead letter", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "error", err)
+			// A record can be produced once; the next try takes a copy.
+			again := *letter
+			time.AfterFunc(buryRetry, func() { a.produceLetter(r, &again, done) })
+		}
+	})
+}
+
+func (a *Appender) letter(r *kgo.Record, reason schemas.ErrorCode, why error) *kgo.Record {
+	return &kgo.Record{
+		Topic: a.topics.DeadLetters(), Partition: 0, Key: r.Key, Value: r.Value,
+		Headers: append(keepHeaders(r.Headers),
+			kgo.RecordHeader{Key: schemas.HeaderReason, Value: []byte(reason)},
+			kgo.RecordHeader{Key: schemas.HeaderError, Value: []byte(why.Error())},
+			kgo.RecordHeader{Key: schemas.HeaderTopic, Value: []byte(r.Topic)},
+			kgo.RecordHeader{Key: schemas.HeaderPartition, Value: strconv.AppendInt(nil, int64(r.Partition), 10)},
+			kgo.RecordHeader{Key: schemas.HeaderOffset, Value: strconv.AppendInt(nil, r.Offset, 10)},
+			kgo.RecordHeader{Key: schemas.HeaderAttempt, Value: []byte("0")},
+		),
+	}
+}
+
+// maxCutBytes is what is kept of a record that is too large to be a dead
+// letter, and maxCutKeyBytes of its key.
+const (
+	maxCutBytes    = 1 << 20
+	maxCutKeyBytes = 1 << 10
+)
+
+// cut is a dead letter that fits: the start of the value and of the key, only
+// Tasklane's own headers, and one that says how much there was.
+func cut(letter *kgo.Record) *kgo.Record {
+	short := &kgo.Record{
+		Topic: letter.Topic, Partition: letter.Partition,
+		Key: letter.Key[:min(len(letter.Key), maxCutKeyBytes)], Value: letter.Value[:maxCutBytes],
+		Headers: []kgo.RecordHeader{{Key: schemas.HeaderTruncated, Value: strconv.AppendInt(nil, int64(len(letter.Value)), 10)}},
+	}
+	for _, h := range letter.Headers {
+		if len(keepHeaders([]kgo.RecordHeader{h})) == 0 {
+			short.Headers = append(short.Headers, h)
+		}
+	}
+	return short
+}
+
+// keepHeaders copies a record's own headers, without those a dead letter gets:
+// a letter that was put back on a lane as it was must not carry two reasons.
+func keepHeaders(headers []kgo.RecordHeader) []kgo.RecordHeader {
+	kept := make([]kgo.RecordHeader, 0, len(headers)+6)
+	for _, h := range headers {
+		switch h.Key {
+		case schemas.HeaderReason, schemas.HeaderError, schemas.HeaderTopic,
+			schemas.HeaderPartition, schemas.HeaderOffset, schemas.HeaderAttempt, schemas.HeaderTruncated:
+		default:
+			kept = append(kept, h)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,90 @@
+package journal
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// TestEventThatCannotBeWrittenIsReplaced: whatever a service made of an event,
+// something well-formed with the same stamp goes into the journal.
+func TestEventThatCannotBeWrittenIsReplaced(t *testing.T) {
+	event := func(change func(*schemas.Event)) *schemas.Event {
+		e := &schemas.Event{
+			TaskID: "t", UserID: "u", Task: "draw", Kind: schemas.KindState, Status: schemas.Completed, Time: schemas.AtTime(time.Now()),
+			Result: jsontext.Value(`{"ok":true}`),
+		}
+		change(e)
+		return e
+	}
+	tests := []struct {
+		name   string
+		event  *schemas.Event
+		status schemas.Status
+		code   schemas.ErrorCode
+	}{
+		{"fine", event(func(*schemas.Event) {}), schemas.Completed, ""},
+		{"broken result", event(func(e *schemas.Event) { e.Result = jsontext.Value(`{"ok"`) }), schemas.Failed, schemas.CodeServiceError},
+		{"huge result", event(func(e *schemas.Event) {
+			e.Result = jsontext.Value(`"` + strings.Repeat("x", schemas.MaxEventBytes) + `"`)
+		}), schemas.Failed, schemas.CodeServiceError},
+		{"huge output", event(func(e *schemas.Event) {
+			e.Kind, e.Status, e.Result = schemas.KindOutput, schemas.Running, nil
+			e.Output = &schemas.Output{Text: strings.Repeat("\x01", schemas.MaxEventBytes/2)}
+		}), schemas.Running, ""},
+	}
+	stamp := Stamp{Shard: "fast/3", Epoch: 7, Seq: 9}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			value, err := encode(Record{Stamp: stamp, Event: test.event})
+			if err != nil || len(value) > maxValueBytes {
+				t.Fatalf("%d bytes, %v", len(value), err)
+			}
+			got, err := schemas.DecodeEvent(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Status != test.status || got.ErrorCode != test.code || got.EventID != stamp.EventID() {
+				t.Errorf("wrote %s %q %s", got.Status, got.ErrorCode, got.EventID)
+			}
+		})
+	}
+}
+
+// TestCutLetterKeepsItsReasons: a record too large for the dead letters is cut,
+// and says so; its sender's headers go, Tasklane's stay.
+func TestCutLetterKeepsItsReasons(t *testing.T) {
+	a := &Appender{topics: schemas.Topics{Prefix: "p."}}
+	record := &kgo.Record{
+		Topic: "p.tasks.fast", Partition: 3, Offset: 41, Key: make([]byte, 5000), Value: make([]byte, 5<<20),
+		Headers: []kgo.RecordHeader{{Key: "big", Value: make([]byte, 1<<20)}, {Key: schemas.HeaderReason, Value: []byte("older")}},
+	}
+	letter := cut(a.letter(record, schemas.CodeInvalidTask, &schemas.InvalidTaskError{Problem: "too large"}))
+	if letter.Topic != "p.tasks.dlq" || len(letter.Value) != maxCutBytes || len(letter.Key) != maxCutKeyBytes {
+		t.Errorf("letter to %s with %d bytes and a key of %d", letter.Topic, len(letter.Value), len(letter.Key))
+	}
+	got := map[string]string{}
+	for _, h := range letter.Headers {
+		if _, twice := got[h.Key]; twice {
+			t.Errorf("header %s stands twice", h.Key)
+		}
+		got[h.Key] = string(h.Value)
+	}
+	want := map[string]string{
+		schemas.HeaderReason: "invalid_task", schemas.HeaderError: "invalid task: too large", schemas.HeaderTopic: "p.tasks.fast",
+		schemas.HeaderPartition: "3", schemas.HeaderOffset: "41", schemas.HeaderAttempt: "0", schemas.HeaderTruncated: "5242880",
+	}
+	if len(got) != len(want) {
+		t.Errorf("headers %v", got)
+	}
+	for key, value := range want {
+		if got[key] != value {
+			t.Errorf("header %s is %q, want %q", key, got[key], value)
+		}
+	}
+}

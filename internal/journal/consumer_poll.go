@@ -1,0 +1,99 @@
+package journal
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// pollLoop feeds the lane's records to their shards. Rebalance callbacks cannot
+// run between a poll's return and AllowRebalance, so records never reach a
+// shard of a later assignment than the one they were fetched under.
+func (c *Consumer) pollLoop(ctx context.Context) {
+	for ctx.Err() == nil {
+		fetches := c.client.PollRecords(ctx, maxPoll)
+		fetches.EachError(func(topic string, partition int32, err error) { c.fetchFailed(ctx, topic, partition, err) })
+		held := c.snapshot()
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			if h := held[p.Partition]; h != nil && len(p.Records) > 0 {
+				h.receive(p.Records)
+				c.regulate(h)
+			}
+		})
+		c.client.AllowRebalance()
+	}
+}
+
+func (c *Consumer) fetchFailed(ctx context.Context, topic string, partition int32, err error) {
+	if ctx.Err() != nil || errors.Is(err, kgo.ErrClientClosed) {
+		return
+	}
+	c.log.Error("fetch tasks", "topic", topic, "partition", partition, "error", err)
+}
+
+// receive decodes records before it takes the shard's lock, so that parsing one
+// shard's tasks delays no other's.
+func (h *Held) receive(records []*kgo.Record) {
+	jobs := make([]*Job, len(records))
+	for i, r := range records {
+		jobs[i] = newJob(r)
+	}
+	h.do(func(s *Shard) {
+		for _, j := range jobs {
+			s.Receive(j)
+		}
+	})
+}
+
+// maxLostAttempts is how many lost attempts end a task at most, however many
+// attempts it may have: it may be what ends its workers.
+const maxLostAttempts = 3
+
+// recordOverhead is what a received record costs in memory beyond its bytes.
+const recordOverhead = 1024
+
+func newJob(r *kgo.Record) *Job {
+	j := &Job{
+		Offset: r.Offset, Bytes: len(r.Key) + len(r.Value) + recordOverhead,
+		Payload: &Delivery{record: r},
+	}
+	task, err := schemas.DecodeTask(r.Value)
+	if err != nil {
+		if !errors.As(err, &j.Invalid) {
+			j.Invalid = &schemas.InvalidTaskError{Problem: err.Error()}
+		}
+		task = j.Invalid.Task
+	}
+	j.Task = task
+	if task != nil {
+		j.Identity = IdentityOf(task.UserID, task.TaskID)
+		j.MaxLost = min(maxLostAttempts, task.MaxAttempts()+1)
+	}
+	return j
+}
+
+// regulate pauses the fetching of a partition whose shard holds as much as it
+// may, and resumes it at half of that.
+func (c *Consumer) regulate(h *Held) {
+	h.mu.Lock()
+	records, bytes := h.shard.Held()
+	full := records >= c.config.ReadAhead || bytes >= c.config.ReadAheadBytes
+	low := records <= c.config.ReadAhead/2 && bytes <= c.config.ReadAheadBytes/2
+	pause, resume := full && !h.paused, low && h.paused
+	if pause || resume {
+		h.paused = pause
+	}
+	h.mu.Unlock()
+	if !pause && !resume {
+		return // nearly always: this runs for every poll and every tick
+	}
+	partition := map[string][]int32{c.config.Topics.Lane(h.id.Lane): {h.id.Partition}}
+	if pause {
+		c.client.PauseFetchPartitions(partition)
+		return
+	}
+	c.client.ResumeFetchPartitions(partition)
+}

@@ -1,0 +1,122 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// load answers [Port.Load].
+func (h *Held) load(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	c := h.consumer
+	commit, err := c.loadCommit(ctx, h.id.Partition)
+	var start, end int64
+	if err == nil {
+		start, end, err = c.journalBounds(ctx, h.id.Partition)
+	}
+	h.do(func(s *Shard) {
+		if err != nil {
+			s.LoadFailed(err)
+			return
+		}
+		s.Loaded(commit, start, end)
+	})
+}
+
+// loadCommit reads the group's commit for a partition of the lane.
+func (c *Consumer) loadCommit(ctx context.Context, partition int32) (Commit, error) {
+	topic := c.config.Topics.Lane(c.config.Lane)
+	group := c.config.Topics.ProcessorGroup(c.config.Lane)
+	offsets, err := kadm.NewClient(c.client).FetchOffsetsForTopics(ctx, group, topic)
+	if err != nil {
+		return Commit{}, fmt.Errorf("fetch offsets of %s: %w", group, err)
+	}
+	offset, ok := offsets.Lookup(topic, partition)
+	if !ok || offset.At < 0 {
+		return Commit{Offset: -1}, nil
+	}
+	return ParseCommit(offset.At, offset.Metadata), nil
+}
+
+// journalBounds reads where a journal partition starts and ends.
+func (c *Consumer) journalBounds(ctx context.Context, partition int32) (start, end int64, err error) {
+	topic := c.config.Topics.Events()
+	admin := kadm.NewClient(c.reader.client)
+	starts, err := admin.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return 0, 0, fmt.Errorf("list start offsets of %s: %w", topic, err)
+	}
+	ends, err := admin.ListEndOffsets(ctx, topic)
+	if err != nil {
+		return 0, 0, fmt.Errorf("list end offsets of %s: %w", topic, err)
+	}
+	first, ok := starts.Lookup(topic, partition)
+	last, ok2 := ends.Lookup(topic, partition)
+	if !ok || !ok2 {
+		return 0, 0, fmt.Errorf("%s has no partition %d: its partition count must equal the lane's", topic, partition)
+	}
+	return first.Offset, last.Offset, errors.Join(first.Err, last.Err)
+}
+
+// confirmRetry is the pause before the coordinator is asked again when it could
+// not say.
+const confirmRetry = 500 * time.Millisecond
+
+// confirm answers [Port.Confirm] with a heartbeat of this member's generation.
+// A refusal is final; no answer, or a group in the middle of a rebalance, is
+// asked again until the shard is taken away.
+func (h *Held) confirm(ctx context.Context) {
+	for ctx.Err() == nil {
+		accepted, err := h.consumer.heartbeat(ctx)
+		if err == nil {
+			h.do(func(s *Shard) { s.Confirmed(accepted) })
+			return
+		}
+		h.consumer.log.Warn("ask coordinator for generation", "shard", h.name, "error", err)
+		if h.gone() {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(confirmRetry):
+		}
+	}
+}
+
+func (h *Held) gone() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.shard.Forgotten()
+}
+
+// heartbeat asks the coordinator whether it accepts this member's generation.
+func (c *Consumer) heartbeat(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	member, generation := c.client.GroupMetadata()
+	if member == "" {
+		return false, nil
+	}
+	request := kmsg.NewPtrHeartbeatRequest()
+	request.Group = c.config.Topics.ProcessorGroup(c.config.Lane)
+	request.MemberID, request.Generation = member, generation
+	response, err := request.RequestWith(ctx, c.client)
+	if err != nil {
+		return false, err
+	}
+	switch err := kerr.ErrorForCode(response.ErrorCode); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, kerr.UnknownMemberID), errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.FencedInstanceID):
+		return false, nil
+	default:
+		return false, err
+	}
+}

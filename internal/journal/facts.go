@@ -1,0 +1,44 @@
+package journal
+
+import (
+	"github.com/go-json-experiment/json"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// Entry is one record of a journal partition as it was read.
+type Entry struct {
+	Offset int64
+	Stamp  Stamp
+	Value  []byte
+}
+
+// facts is what a take-over needs to know of a record.
+type facts struct {
+	UserID  string          `json:"user_id"`
+	TaskID  string          `json:"task_id"`
+	Kind    schemas.Kind    `json:"kind"`
+	Status  schemas.Status  `json:"status"`
+	Attempt int             `json:"attempt"`
+	Source  *schemas.Source `json:"source"`
+}
+
+// readFacts decodes a record. One that cannot be decoded, or that is not about
+// a source offset (progress, output, marks, fences), yields false: it still
+// counts in the fold, but says nothing of whether a task has ended.
+func readFacts(value []byte) (*facts, bool) {
+	r := new(facts)
+	if err := json.Unmarshal(value, r); err != nil || r.Source == nil {
+		return nil, false
+	}
+	return r, r.Kind == schemas.KindState || r.Kind == schemas.KindRepeat
+}
+
+func factsOf(e *schemas.Event) *facts {
+	return &facts{UserID: e.UserID, TaskID: e.TaskID, Kind: e.Kind, Status: e.Status, Attempt: e.Attempt, Source: e.Source}
+}
+
+// ends reports whether the record finishes its source offset.
+func (r *facts) ends() bool {
+	return r.Kind == schemas.KindRepeat || r.Status.Terminal()
+}

@@ -1,0 +1,57 @@
+package journal
+
+import (
+	"testing"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// stateFacts is a state record about some task.
+func stateFacts(status schemas.Status, attempt int) *facts {
+	return &facts{Kind: schemas.KindState, Status: status, Attempt: attempt}
+}
+
+// A task that never survives a drain must end some time.
+func TestPastLimitsHandOvers(t *testing.T) {
+	var p past
+	for attempt := 1; attempt <= maxHandOvers+2; attempt++ {
+		p.see(place{offset: int64(attempt)}, stateFacts(schemas.Running, attempt))
+		p.see(place{offset: int64(attempt)}, stateFacts(schemas.Pending, attempt))
+	}
+	if p.lost() != 2 || p.attempts != maxHandOvers+2 {
+		t.Errorf("%d lost of %d, want 2", p.lost(), p.attempts)
+	}
+}
+
+func TestPastCountsAHandOverOnce(t *testing.T) {
+	var p past
+	p.see(place{offset: 1}, stateFacts(schemas.Pending, 0)) // nobody had it
+	p.see(place{offset: 2}, stateFacts(schemas.Running, 1))
+	p.see(place{offset: 3}, stateFacts(schemas.Pending, 2)) // of an attempt whose `running` was lost
+	if p.lost() != 1 {
+		t.Fatalf("%d lost, want 1", p.lost())
+	}
+	p.see(place{offset: 4}, stateFacts(schemas.Pending, 1))
+	p.see(place{offset: 5}, stateFacts(schemas.Pending, 1))
+	if p.lost() != 0 || p.handed != 1 {
+		t.Fatalf("%d lost, %d handed over, want 0 and 1", p.lost(), p.handed)
+	}
+	if p.first.offset != 1 {
+		t.Errorf("starts at %d, want 1", p.first.offset)
+	}
+}
+
+func TestPastEnds(t *testing.T) {
+	for _, status := range schemas.Statuses() {
+		var p past
+		p.see(place{offset: 4}, stateFacts(status, 1))
+		if p.ended != status.Terminal() || p.ended && p.endedAt != 4 {
+			t.Errorf("%s: ended %v at %d", status, p.ended, p.endedAt)
+		}
+	}
+	var p past
+	p.see(place{offset: 4}, &facts{Kind: schemas.KindRepeat, Status: schemas.Pending})
+	if !p.ended || !p.repeat {
+		t.Error("a repeat ends its record")
+	}
+}

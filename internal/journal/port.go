@@ -1,0 +1,46 @@
+package journal
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Port is what a shard needs from the world around it. The shard calls it under
+// the lock that guards the shard, so no method may block or call back into the
+// shard: answers come later, through the method named with each.
+type Port interface {
+	// Now is the wall clock; it seeds epochs. A wrong clock costs nothing but
+	// another fence.
+	Now() time.Time
+	// Load asks for the group's commit and then, in this order, for the journal's
+	// bounds: [Shard.Loaded].
+	Load()
+	// Follow starts to deliver the shard's journal from an offset, in order, to
+	// [Shard.Follow]; nothing that was read before is delivered any more.
+	Follow(from int64)
+	// Append writes a record: [Shard.Appended] or [Shard.AppendFailed]. Records
+	// stand in the journal in the order of the calls or not at all. The record
+	// must be encoded when Append returns: its event is changed if it has to be
+	// written again.
+	Append(r Record)
+	// Confirm asks the group's coordinator whether it accepts this member's
+	// generation right now: [Shard.Confirmed].
+	Confirm()
+	// Bury writes the job's record to the dead letters: [Shard.Buried] when
+	// that is acknowledged.
+	Bury(j *Job)
+
+	// Offer gives a job to the run queue; a free slot calls [Shard.Begin].
+	Offer(j *Job)
+	// Start lets the work begin: the attempt is in the journal.
+	Start(j *Job)
+	// Stop ends work whose outcome would not count any more, or that has begun
+	// ([Shard.Begin]) and will not start.
+	Stop(j *Job)
+	// Settled tells that a record about the job has counted: progress and
+	// output are bounded by how many have not.
+	Settled(j *Job)
+	// Note reports what operators want to know of: doubts, foreign fences,
+	// take-overs, gaps.
+	Note(level slog.Level, what string, args ...any)
+}

@@ -1,0 +1,66 @@
+package journal
+
+import (
+	"cmp"
+	"slices"
+)
+
+// CommitPoint is what to commit now; false if nothing changed since the last
+// commit that was accepted, or the shard is not in a state to commit.
+func (s *Shard) CommitPoint() (Commit, bool) {
+	if s.phase != phaseRunning {
+		return Commit{}, false
+	}
+	c := Commit{Offset: s.tracker.prefix, Position: s.next, Before: s.fold, Own: s.own.Epoch}
+	for _, j := range s.tracker.live() {
+		c.include(&j.past)
+	}
+	s.prune()
+	for _, p := range s.history {
+		c.include(p)
+	}
+	if c.Offset == s.committed.Offset && c.Position == s.committed.Position && c.Own == s.committed.Own {
+		return Commit{}, false
+	}
+	c.Window = s.window.start(c.Position)
+	return c, true
+}
+
+// prune takes what the journal says of offsets below the prefix out of the
+// history: they were passed before the last take-over, or are gone from the
+// lane. Their tasks stay recognised.
+func (s *Shard) prune() {
+	var passed []endedTask
+	for offset, p := range s.history {
+		if offset >= s.tracker.prefix {
+			continue
+		}
+		delete(s.history, offset)
+		task := endedTask{identity: p.identity, source: offset, journal: p.endedAt}
+		switch {
+		case p.ended && !p.repeat:
+			passed = append(passed, task)
+		case !p.repeat:
+			s.window.forget(task)
+		}
+	}
+	slices.SortFunc(passed, func(a, b endedTask) int { return cmp.Compare(a.journal, b.journal) })
+	for _, task := range passed {
+		s.window.end(task)
+	}
+}
+
+// include keeps the commit's position at or before the first record about an
+// offset that a successor will receive again.
+func (c *Commit) include(p *past) {
+	if p.started && p.first.offset < c.Position {
+		c.Position, c.Before = p.first.offset, p.first.before
+	}
+}
+
+// Committed tells that a commit was accepted.
+func (s *Shard) Committed(c Commit) {
+	if c.Own == s.own.Epoch {
+		s.committed = c
+	}
+}

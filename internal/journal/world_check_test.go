@@ -1,0 +1,253 @@
+package journal
+
+import "github.com/aiecs/tasklane/schemas"
+
+// refFold is the fold as docs/DELIVERY.md gives it, written a second time so
+// that a mistake in the first one shows.
+type refFold struct{ epoch, seq int64 }
+
+// follows reports whether the record continues its owner's sequence.
+func (f refFold) follows(s Stamp) bool {
+	return s.Epoch == f.epoch && s.Seq == f.seq+1 || s.Epoch > f.epoch && s.Seq == 1
+}
+
+func (f *refFold) step(s Stamp) bool {
+	if s.Epoch > f.epoch || s.Epoch == f.epoch && s.Seq > f.seq {
+		f.epoch, f.seq = s.Epoch, s.Seq
+		return true
+	}
+	return false
+}
+
+// taskTruth is what the full fold says of one lane offset.
+type taskTruth struct {
+	ended, repeat bool
+	endedAt       int64
+	running       int
+	attempts      int
+	handed        int
+	open          bool
+	runner        string // who wrote the last `running`
+	reports       uint64 // set of those that counted
+}
+
+func (t *taskTruth) lost() int { return t.running - min(t.handed, maxHandOvers) }
+
+func (t *taskTruth) see(r *landed) {
+	switch {
+	case r.kind == schemas.KindRepeat || r.kind == schemas.KindState && r.status.Terminal():
+		t.ended, t.repeat, t.endedAt = true, r.kind == schemas.KindRepeat, r.Offset
+	case r.kind == schemas.KindState && r.status == schemas.Running:
+		t.running, t.attempts, t.runner, t.open = t.running+1, max(t.attempts, r.attempt), r.worker, true
+	case r.kind == schemas.KindState && r.status == schemas.Pending && t.open && r.attempt == t.attempts:
+		t.handed++
+		t.open = false
+	case r.report > 0:
+		t.reports |= 1 << r.report
+	}
+}
+
+// truth is the full fold of the journal.
+type truth struct {
+	fold  refFold
+	tasks []taskTruth
+}
+
+func newTruth(tasks int) truth { return truth{tasks: make([]taskTruth, tasks)} }
+
+func (t *truth) see(r *landed) bool {
+	counts := t.fold.step(r.Stamp)
+	if counts && r.source >= 0 {
+		t.tasks[r.source].see(r)
+	}
+	return counts
+}
+
+func truthOf(from refFold, records []landed, tasks int) truth {
+	t := newTruth(tasks)
+	t.fold = from
+	for i := range records {
+		t.see(&records[i])
+	}
+	return t
+}
+
+// land puts a record into the journal and judges it.
+func (w *world) land(r landed) int64 {
+	r.Offset = int64(len(w.journal))
+	w.journal = append(w.journal, r)
+	fold := w.truth.fold
+	if fold.epoch < r.Stamp.Epoch {
+		w.gap = false
+	}
+	w.gap = w.gap || !fold.follows(r.Stamp) && r.Stamp.Epoch >= fold.epoch && r.Stamp.Seq > fold.seq
+	if fold.step(r.Stamp) && r.source >= 0 {
+		w.judge(&r)
+	}
+	w.truth.see(&r)
+	return r.Offset
+}
+
+// judge checks a record that counts against what counted before it.
+func (w *world) judge(r *landed) {
+	t := &w.truth.tasks[r.source]
+	terminal := r.kind == schemas.KindState && r.status.Terminal()
+	switch {
+	case t.ended && (terminal || r.kind == schemas.KindRepeat):
+		w.fail("I1: two ends of task %d count: %s", r.source, r)
+	case t.ended:
+		w.fail("I2: something counts after the end of task %d: %s", r.source, r)
+	case terminal && w.window >= len(w.lane) && w.identityEnded(r.source):
+		w.fail("I1: two records of the same task end as run: %s", r)
+	case r.kind == schemas.KindRepeat:
+		w.judgeRepeat(r, t)
+	case r.kind == schemas.KindState && r.status == schemas.Running:
+		w.judgeRunning(r, t)
+	case r.code == schemas.CodeWorkerLost && t.lost() < max(1, w.lane[r.source].maxLost):
+		w.fail("LOST: %s counts after %d lost attempts", r, t.lost())
+	case r.report > 0 && t.reports&(1<<r.report) != 0:
+		w.fail("TWICE: %s counts a second time", r)
+	case w.gap: // a lost or reordered `running` may be what is missing
+	case r.kind == schemas.KindState && r.status == schemas.Pending && !t.open:
+		w.fail("TWICE: %s counts, but nobody runs it", r)
+	case r.attempt != t.attempts:
+		w.fail("ATTEMPT: attempt %d is running, yet %s counts", t.attempts, r)
+	case t.runner != r.worker && (r.kind != schemas.KindState || r.status == schemas.Completed || r.status == schemas.Pending):
+		w.fail("RUNNING: %s counts without a `running` of its writer before it", r)
+	}
+}
+
+func (w *world) judgeRepeat(r *landed, t *taskTruth) {
+	earlier := false
+	for i := range r.source {
+		earlier = earlier || w.lane[i].identified() && w.sameTask(i, r.source)
+	}
+	if !earlier || t.running > 0 {
+		w.fail("REPEAT: %s, which is none or has been started", r)
+	}
+}
+
+func (w *world) judgeRunning(r *landed, t *taskTruth) {
+	limit := w.lane[r.source].maxLost
+	switch {
+	case r.attempt != t.attempts+1:
+		w.fail("ATTEMPT: %s counts after attempt %d", r, t.attempts)
+	case t.lost() > 0 && t.lost() >= limit && r.fresh:
+		w.fail("LOST: %s counts after %d lost attempts", r, t.lost())
+	}
+}
+
+func (w *world) sameTask(a, b int64) bool {
+	return w.lane[a].user == w.lane[b].user && w.lane[a].id == w.lane[b].id
+}
+
+func (w *world) identityEnded(source int64) bool {
+	for i := range w.truth.tasks {
+		t := &w.truth.tasks[i]
+		if int64(i) != source && w.sameTask(int64(i), source) && t.ended && !t.repeat {
+			return true
+		}
+	}
+	return false
+}
+
+// checkKnown compares what a take-over knows with the full fold up to its fence.
+func (w *world) checkKnown(o *owner) {
+	s := o.shard
+	if s.fenceAt < 0 || s.fenceAt >= int64(len(w.journal)) || w.journal[s.fenceAt].Stamp.Epoch != s.own.Epoch {
+		w.fail("KNOW: %s runs without its fence in the journal", o.worker)
+		return
+	}
+	full := truthOf(refFold{}, w.journal[:s.fenceAt], len(w.lane))
+	if full.fold.epoch >= s.own.Epoch {
+		w.fail("KNOW: %s runs under epoch %d, which did not raise %d", o.worker, s.own.Epoch, full.fold.epoch)
+	}
+	for i := range full.tasks {
+		if int64(i) < s.commit.Offset || !w.lane[i].identified() {
+			continue
+		}
+		if known := s.history[int64(i)]; !known.agrees(&full.tasks[i]) {
+			w.fail("KNOW: %s's take-over knows %+v of task %d, the full fold %+v", o.worker, known, i, full.tasks[i])
+		}
+	}
+	if s.fold != (State{Epoch: s.own.Epoch, Seq: 1}) {
+		w.fail("KNOW: %s starts with fold %v", o.worker, s.fold)
+	}
+}
+
+func (p *past) agrees(t *taskTruth) bool {
+	if p == nil {
+		p = &past{}
+	}
+	return p.ended == t.ended && p.attempts == t.attempts && p.running == t.running && p.handed == t.handed && p.repeat == t.repeat
+}
+
+// checkCommit judges an accepted commit: it passes nothing unfinished, and a
+// successor that knows nothing but it learns everything about the rest.
+func (w *world) checkCommit(c Commit) {
+	if read := ParseCommit(c.Offset, c.Metadata()); read != c {
+		w.fail("COMMIT: %+v comes back as %+v", c, read)
+	}
+	for i := range w.lane {
+		if int64(i) < c.Offset && !w.truth.tasks[i].ended && !w.buried[i] {
+			w.fail("I3: the committed offset %d passes unfinished task %d", c.Offset, i)
+		}
+	}
+	if c.Position > int64(len(w.journal)) {
+		w.fail("COMMIT: position %d is beyond the journal's end", c.Position)
+		return
+	}
+	known := truthOf(refFold{epoch: c.Before.Epoch, seq: c.Before.Seq}, w.journal[c.Position:], len(w.lane))
+	if known.fold != w.truth.fold {
+		w.fail("COMMIT: a successor's fold is %v, the full one %v", known.fold, w.truth.fold)
+	}
+	for i := range w.lane {
+		known.tasks[i].reports = w.truth.tasks[i].reports // a successor need not know
+		if int64(i) >= c.Offset && known.tasks[i] != w.truth.tasks[i] {
+			w.fail("COMMIT: after %+v a successor knows %+v of task %d, the full fold %+v", c, known.tasks[i], i, w.truth.tasks[i])
+		}
+	}
+	w.checkWindow(c)
+}
+
+// checkWindow demands that a successor recognises every task that ended last,
+// as many as the window has places.
+func (w *world) checkWindow(c Commit) {
+	ended := 0
+	for i := range w.truth.tasks {
+		if t := &w.truth.tasks[i]; t.ended && !t.repeat && int64(i) < c.Offset {
+			ended++
+		}
+	}
+	for i := range w.truth.tasks {
+		t := &w.truth.tasks[i]
+		if ended <= w.window && t.ended && !t.repeat && int64(i) < c.Offset && t.endedAt < c.Window {
+			w.fail("WINDOW: a successor that reads from %d does not recognise task %d", c.Window, i)
+		}
+	}
+}
+
+// checkSettled demands that nothing is left to do once all is quiet.
+func (w *world) checkSettled() {
+	for i := range w.lane {
+		if w.lane[i].identified() && !w.truth.tasks[i].ended {
+			w.fail("STUCK: nothing more happens, task %d has not ended", i)
+		}
+		if !w.lane[i].identified() && !w.buried[i] {
+			w.fail("STUCK: nothing more happens, record %d has not reached the dead letters", i)
+		}
+	}
+	if w.commit.Offset != int64(len(w.lane)) && !w.lenient { // a lenient coordinator lets a late commit rewind
+		w.fail("STUCK: nothing more happens, the commit stands at %d of %d", w.commit.Offset, len(w.lane))
+	}
+	for _, o := range w.owners {
+		if o.shard != nil && (o.shard.Working() != 0 || o.shard.outbox.len() != 0) {
+			w.fail("STUCK: %s is at work on %d tasks and waits for %d records", o.worker, o.shard.Working(), o.shard.outbox.len())
+		}
+	}
+}
+
+func (t truth) clone() truth {
+	t.tasks = append([]taskTruth(nil), t.tasks...)
+	return t
+}

@@ -1,0 +1,102 @@
+package kafka_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// deniedCluster is an engine of its own whose answers a test can bend.
+func deniedCluster(t *testing.T) (*kfake.Cluster, bench) {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	cl := newClient(t, kafka.Config{Brokers: cluster.ListenAddrs()})
+	return cluster, bench{cl: cl, topology: kafka.Topology{Topics: schemas.Topics{Prefix: "p."}, Lanes: []string{"fast"}}}
+}
+
+// denyCreate refuses to create anything.
+func denyCreate(cluster *kfake.Cluster) {
+	cluster.ControlKey(kmsg.CreateTopics.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+		for _, topic := range req.(*kmsg.CreateTopicsRequest).Topics {
+			r := kmsg.NewCreateTopicsResponseTopic()
+			r.Topic, r.ErrorCode = topic.Topic, kerr.TopicAuthorizationFailed.Code
+			resp.Topics = append(resp.Topics, r)
+		}
+		return resp, nil, true
+	})
+}
+
+// denyDescribe refuses to tell any options.
+func denyDescribe(cluster *kfake.Cluster) {
+	cluster.ControlKey(kmsg.DescribeConfigs.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+		for _, resource := range req.(*kmsg.DescribeConfigsRequest).Resources {
+			r := kmsg.NewDescribeConfigsResponseResource()
+			r.ResourceType, r.ResourceName = resource.ResourceType, resource.ResourceName
+			r.ErrorCode = kerr.TopicAuthorizationFailed.Code
+			resp.Resources = append(resp.Resources, r)
+		}
+		return resp, nil, true
+	})
+}
+
+func TestEnsureTopicsWithoutTheRightToCreate(t *testing.T) {
+	cluster, b := deniedCluster(t)
+	if _, err := b.ensure(t); err != nil { // somebody who may has created them
+		t.Fatal(err)
+	}
+	denyCreate(cluster)
+	if _, err := b.ensure(t); err != nil {
+		t.Errorf("got %v although every topic is there", err)
+	}
+	b.topology.Lanes = append(b.topology.Lanes, "gpu")
+	_, err := b.ensure(t)
+	if !errors.Is(err, kerr.TopicAuthorizationFailed) {
+		t.Errorf("got %v, want the refusal", err)
+	}
+	mustSay(t, err, "p.tasks.gpu", "tasklane topics ensure")
+}
+
+func TestEnsureTopicsWithoutTheRightToDescribe(t *testing.T) {
+	cluster, b := deniedCluster(t)
+	denyDescribe(cluster)
+	report, err := b.ensure(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range report.Topics {
+		if !strings.Contains(strings.Join(topic.Warnings, ""), "not checked") {
+			t.Errorf("%s: warnings %q, want one about the options", topic.Name, topic.Warnings)
+		}
+	}
+}
+
+func TestEnsureTopicsRefusesAnOldBroker(t *testing.T) {
+	cluster, b := deniedCluster(t)
+	cluster.ControlKey(kmsg.ApiVersions.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
+		for _, key := range []kmsg.Key{kmsg.Produce, kmsg.Metadata, kmsg.ApiVersions} { // as in Kafka 0.10
+			k := kmsg.NewApiVersionsResponseApiKey()
+			k.ApiKey, k.MaxVersion = key.Int16(), 2
+			resp.ApiKeys = append(resp.ApiKeys, k)
+		}
+		return resp, nil, true
+	})
+	_, err := b.ensure(t)
+	mustSay(t, err, "too old", "record headers", "2.5")
+}

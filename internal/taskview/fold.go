@@ -1,0 +1,109 @@
+package taskview
+
+import (
+	"time"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// The functions in this file are the whole of what a record does to a task's
+// picture. They touch no database and no clock.
+
+// newTask is the picture of a run nothing is known of yet.
+func newTask(run runKey) Task {
+	return Task{
+		TaskID: run.TaskID, UserID: run.UserID, Lane: run.lane, Partition: run.partition,
+		Offset: -1, FirstEvent: -1, Status: schemas.Pending,
+		Step: schemas.DefaultStep, Priority: schemas.DefaultPriority,
+	}
+}
+
+// takeRecord takes in the task's record on its lane; false if another one came
+// first. Events of the run may have been seen before it: partitions are read
+// independently, so what the events said of the status stays.
+func (t *Task) takeRecord(task *schemas.Task, offset int64, at time.Time) bool {
+	if t.Offset >= 0 {
+		return false
+	}
+	t.Offset = offset
+	t.TaskName, t.Mode, t.Service = task.TaskName, task.Mode, task.Service
+	t.Step, t.Priority = task.StepOrDefault(), task.PriorityOrDefault()
+	t.BatchID, t.RetryOf, t.Labels = task.BatchID, task.RetryOf, task.Labels
+	t.CreatedAt = atMilli(at.UnixMilli())
+	t.touch(t.CreatedAt)
+	return true
+}
+
+// touch moves the time of the last change. The latest of all times does not
+// depend on the order in which partitions are read.
+func (t *Task) touch(at schemas.Time) {
+	if at.After(t.UpdatedAt.Time) {
+		t.UpdatedAt = at
+	}
+}
+
+// takeRepeat counts a record of the task that was received and not run.
+func (t *Task) takeRepeat(at schemas.Time) {
+	t.Repeats++
+	t.appeared(at)
+}
+
+// appeared notes a sign of the task in its journal.
+func (t *Task) appeared(at schemas.Time) {
+	if t.CreatedAt.IsZero() {
+		t.CreatedAt = at
+	}
+	t.touch(at)
+}
+
+// takeEvent takes in an event that counts; false if the task had ended, so that
+// nothing more does.
+func (t *Task) takeEvent(e *schemas.Event, offset int64) bool {
+	if t.Status.Terminal() {
+		return false
+	}
+	if e.Kind == schemas.KindState && !t.Status.CanBecome(e.Status) {
+		return false // a status of a later version: keep what is understood
+	}
+	if t.FirstEvent < 0 {
+		t.FirstEvent = offset
+	}
+	if t.Offset < 0 {
+		t.TaskName, t.Mode, t.Service, t.Step = e.Task, e.Mode, e.Service, e.Step
+	}
+	at := atMilli(e.Time.UnixMilli())
+	t.appeared(at)
+	t.Attempt, t.Worker = e.Attempt, e.Worker
+	switch e.Kind {
+	case schemas.KindState:
+		t.takeState(e, at)
+	case schemas.KindProgress:
+		t.Progress = e.Progress
+	}
+	if e.Message != "" {
+		t.Message = e.Message
+	}
+	return true
+}
+
+func (t *Task) takeState(e *schemas.Event, at schemas.Time) {
+	t.Status, t.Error, t.ErrorCode = e.Status, e.Error, e.ErrorCode
+	t.Waiting, t.NextAttemptAt = e.Waiting, e.NextAttemptAt
+	switch {
+	case e.Status == schemas.Running:
+		t.StartedAt, t.Progress = &at, nil
+	case e.Status.Terminal():
+		t.EndedAt = &at
+	}
+}
+
+// keepEvent says whether the event's own record is kept, and counts it. State
+// changes always are: a task has few of them.
+func (t *Task) keepEvent(kind schemas.Kind) bool {
+	if kind != schemas.KindState && t.Events >= MaxEventsPerTask {
+		t.EventsOmitted++
+		return false
+	}
+	t.Events++
+	return true
+}

@@ -1,0 +1,81 @@
+package notifier
+
+import (
+	"hash/maphash"
+	"sync"
+)
+
+const hubShards = 64
+
+// hub knows which sessions watch which user. The live reader asks it for every
+// record, so a lookup takes no allocation and holds its lock only for a map
+// access; sessions are offered the event outside the lock.
+type hub struct {
+	seed   maphash.Seed
+	shards [hubShards]hubShard
+}
+
+type hubShard struct {
+	mu sync.RWMutex
+	// users holds slices that are replaced, never changed.
+	users map[string][]*session
+}
+
+func newHub() *hub {
+	h := &hub{seed: maphash.MakeSeed()}
+	for i := range h.shards {
+		h.shards[i].users = make(map[string][]*session)
+	}
+	return h
+}
+
+// lookup is the sessions of the user in a record's key. The slice must not be
+// changed.
+func (h *hub) lookup(user []byte) []*session {
+	shard := &h.shards[maphash.Bytes(h.seed, user)%hubShards]
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	return shard.users[string(user)]
+}
+
+func (h *hub) add(s *session) {
+	shard := &h.shards[maphash.String(h.seed, s.user)%hubShards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	old := shard.users[s.user]
+	shard.users[s.user] = append(old[:len(old):len(old)], s)
+}
+
+func (h *hub) remove(s *session) {
+	shard := &h.shards[maphash.String(h.seed, s.user)%hubShards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	old := shard.users[s.user]
+	var kept []*session
+	for _, other := range old {
+		if other != s {
+			kept = append(kept, other)
+		}
+	}
+	if len(kept) == 0 {
+		delete(shard.users, s.user)
+		return
+	}
+	shard.users[s.user] = kept
+}
+
+// each visits every session.
+func (h *hub) each(visit func(*session)) {
+	for i := range h.shards {
+		shard := &h.shards[i]
+		shard.mu.RLock()
+		var all []*session
+		for _, sessions := range shard.users {
+			all = append(all, sessions...)
+		}
+		shard.mu.RUnlock()
+		for _, s := range all {
+			visit(s)
+		}
+	}
+}

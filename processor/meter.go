@@ -1,0 +1,80 @@
+package processor
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// meter keeps a lane's metrics. Task names come from senders, so only names
+// that a registered service has as a method become labels; every other one is
+// "other".
+type meter struct {
+	names    map[string]*series
+	other    *series
+	runaways *metrics.Counter
+}
+
+// series are the metrics of one task name, looked up once: they are touched for
+// every task.
+type series struct {
+	active     *metrics.Gauge
+	duration   *metrics.PrometheusHistogram
+	executions map[schemas.Status]*metrics.Counter
+}
+
+// durationBuckets are seconds, up to the longest limit the old system used.
+func durationBuckets() []float64 {
+	return []float64{.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 120, 300, 600, 1200, 1800}
+}
+
+func newMeter(set *metrics.Set, r *Registry) *meter {
+	m := &meter{
+		names: map[string]*series{}, other: newSeries(set, "other"),
+		runaways: set.GetOrCreateCounter("tasklane_runaway_tasks_total"),
+	}
+	for _, service := range r.services {
+		for name := range service.Methods {
+			if m.names[name] == nil {
+				m.names[name] = newSeries(set, name)
+			}
+		}
+	}
+	return m
+}
+
+func newSeries(set *metrics.Set, name string) *series {
+	s := &series{
+		active: set.GetOrCreateGauge(fmt.Sprintf("tasklane_active_tasks{task_name=%q}", name), nil),
+		duration: set.GetOrCreatePrometheusHistogramExt(
+			fmt.Sprintf("tasklane_task_duration_seconds{task_name=%q}", name), durationBuckets()),
+		executions: map[schemas.Status]*metrics.Counter{},
+	}
+	for _, status := range schemas.Statuses() {
+		if status.Terminal() {
+			s.executions[status] = set.GetOrCreateCounter(
+				fmt.Sprintf("tasklane_task_executions_total{task_name=%q,status=%q}", name, status))
+		}
+	}
+	return s
+}
+
+// of are the metrics of a task's name.
+func (m *meter) of(t *schemas.Task) *series {
+	if s := m.names[t.TaskName]; s != nil {
+		return s
+	}
+	return m.other
+}
+
+// finished notes the end of a task that was worked on.
+func (s *series) finished(status schemas.Status, ran time.Duration) {
+	s.duration.Update(ran.Seconds())
+	s.ended(status)
+}
+
+// ended notes a task's last status.
+func (s *series) ended(status schemas.Status) { s.executions[status].Inc() }

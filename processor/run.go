@@ -1,0 +1,219 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// Bounds of what an event carries, in bytes, so that it fits into its topic
+// whatever a service does.
+const (
+	maxResultBytes = 1 << 20
+	maxErrorBytes  = 8 << 10
+	maxReportBytes = 256 << 10
+)
+
+// PanicError is a handler's panic, caught.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("the service panicked: %v", e.Value) }
+
+// run executes a started attempt and concludes its job.
+func (l *lane) run(w *work, dog *watchdog) {
+	dog.guard(w)
+	defer dog.release()
+	defer w.cancel(nil)
+	result, err := l.execute(w)
+	if err != nil && errors.Is(context.Cause(w.ctx), ErrTimeLimit) {
+		soft, _ := w.limits()
+		err = &limitError{limit: soft, code: schemas.CodeSoftTimeLimit, err: err}
+	}
+	l.conclude(w, outcome{result, err})
+}
+
+// execute calls the handler and turns a panic into an error.
+func (l *lane) execute(w *work) (result jsontext.Value, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	task := w.job.Task
+	handler, err := l.config.Registry.Lookup(task.Mode, task.Service, task.TaskName)
+	if err != nil {
+		return nil, err
+	}
+	value, err := handler(w.ctx, NewContext(task, l.name, w.job.Attempt, w.report))
+	if err != nil {
+		return nil, err
+	}
+	return encodeResult(value)
+}
+
+// report is the [Reporter] of the attempt.
+func (w *work) report(ctx context.Context, e *schemas.Event) error {
+	if e.Output != nil && len(e.Output.Text) > maxReportBytes || e.Log != nil && len(e.Log.Text) > maxReportBytes {
+		return fmt.Errorf("report %s: more than %d bytes in one piece; send it in smaller ones", e.Kind, maxReportBytes)
+	}
+	if e.Output != nil {
+		e.Output.Text = strings.ToValidUTF8(e.Output.Text, "\uFFFD")
+	}
+	if e.Log != nil {
+		e.Log.Text = strings.ToValidUTF8(e.Log.Text, "\uFFFD")
+	}
+	return w.held.Report(ctx, w.job, e)
+}
+
+func encodeResult(value any) (jsontext.Value, error) {
+	if raw, ok := value.(jsontext.Value); ok && len(raw) <= maxResultBytes && raw.IsValid() {
+		return raw, nil // a service that passes JSON on has nothing to encode
+	}
+	encoded, err := json.Marshal(value, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return nil, fmt.Errorf("the service's result cannot be written as JSON: %w", err)
+	}
+	if len(encoded) > maxResultBytes {
+		return nil, fmt.Errorf("the service's result has %d bytes; at most %d are kept: return less, or a reference to it", len(encoded), maxResultBytes)
+	}
+	return encoded, nil
+}
+
+// outcome is what a handler returned.
+type outcome struct {
+	result jsontext.Value
+	err    error
+}
+
+// limitError says that an attempt ran into a time limit.
+type limitError struct {
+	limit time.Duration
+	code  schemas.ErrorCode
+	err   error // what the handler made of it, nil if it never returned
+}
+
+func (e *limitError) Error() string {
+	name := "time limit"
+	if e.code == schemas.CodeSoftTimeLimit {
+		name = "soft time limit"
+	}
+	text := fmt.Sprintf("%s of %v reached", name, e.limit)
+	if e.err != nil && !errors.Is(e.err, ErrTimeLimit) && !errors.Is(e.err, context.DeadlineExceeded) {
+		text += ": " + e.err.Error()
+	}
+	return text
+}
+
+// timeOut ends a job whose handler did not return at the hard limit. Go cannot
+// end a goroutine: the handler is left behind, its slot is freed, and whatever
+// it still reports is dropped.
+func (l *lane) timeOut(w *work, hard time.Duration) {
+	w.cancel(ErrTimeLimit)
+	if l.conclude(w, outcome{err: &limitError{limit: hard, code: schemas.CodeTimeLimit}}) {
+		t := w.job.Task
+		l.meter.runaways.Inc()
+		l.log.Error("handler ignored its time limit and was left behind", "task_id", t.TaskID,
+			"user_id", t.UserID, "service", t.Mode+"/"+t.Service, "limit", hard)
+	}
+}
+
+// conclude ends the job with an outcome, frees its slot and keeps the books;
+// false if it had ended before.
+func (l *lane) conclude(w *work, o outcome) bool {
+	j, ran := w.job, time.Since(w.started)
+	var event *schemas.Event
+	concluded := w.held.Conclude(j, func(s *journal.Shard) *schemas.Event {
+		event = terminalEvent(s, j, o)
+		queued := w.started.Sub(j.Payload.(*journal.Delivery).Created())
+		event.Metrics = &schemas.Metrics{QueuedMS: inMilliseconds(max(queued, 0)), RunMS: inMilliseconds(ran)}
+		return event
+	})
+	if concluded {
+		l.meter.of(j.Task).finished(event.Status, ran)
+		l.logEnd(j, event, o.err)
+	}
+	w.free()
+	return concluded
+}
+
+func inMilliseconds(d time.Duration) float64 {
+	return float64(d.Microseconds()) / 1000
+}
+
+func (l *lane) logEnd(j *journal.Job, e *schemas.Event, err error) {
+	if e.Status == schemas.Completed {
+		return
+	}
+	args := []any{"task_id", e.TaskID, "user_id", e.UserID, "attempt", e.Attempt, "status", e.Status, "code", e.ErrorCode, "error", err}
+	if trace := j.Payload.(*journal.Delivery).Header(schemas.HeaderTraceparent); trace != "" {
+		args = append(args, "traceparent", trace)
+	}
+	var panicked *PanicError
+	if errors.As(err, &panicked) {
+		args = append(args, "stack", string(panicked.Stack))
+	}
+	l.log.Error("task ended", args...)
+}
+
+// terminalEvent is the last event of a job with this outcome.
+func terminalEvent(s *journal.Shard, j *journal.Job, o outcome) *schemas.Event {
+	if o.err == nil {
+		e := s.NewEvent(j, schemas.KindState, schemas.Completed)
+		e.Message = "Completed task: " + e.Task
+		e.Result = o.result
+		return e
+	}
+	e := s.FailedEvent(j, codeOf(o.err), clip(o.err.Error()))
+	if e.ErrorCode == schemas.CodeTimeLimit || e.ErrorCode == schemas.CodeSoftTimeLimit {
+		e.Status = schemas.TimedOut
+	}
+	return e
+}
+
+func expiredEvent(s *journal.Shard, j *journal.Job) *schemas.Event {
+	e := s.NewEvent(j, schemas.KindState, schemas.Cancelled)
+	e.Message = "Expired before it was started: " + e.Task
+	e.ErrorCode, e.Error = schemas.CodeExpired, "expires_at had passed before a slot was free"
+	return e
+}
+
+func codeOf(err error) schemas.ErrorCode {
+	var limit *limitError
+	var panicked *PanicError
+	var unknown *UnknownServiceError
+	switch {
+	case errors.As(err, &limit):
+		return limit.code
+	case errors.As(err, &panicked):
+		return schemas.CodePanic
+	case errors.As(err, &unknown):
+		return schemas.CodeUnknownService
+	}
+	return schemas.CodeServiceError
+}
+
+// clip cuts an error's text to what an event carries, at a character's edge.
+func clip(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= maxErrorBytes {
+		return text
+	}
+	cut := maxErrorBytes
+	for !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + " … (cut)"
+}

@@ -1,0 +1,67 @@
+package echo
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/aiecs/tasklane/processor"
+)
+
+// Bounds of the input.
+const (
+	maxMS    = int64(24 * time.Hour / time.Millisecond)
+	maxCount = int64(1_000_000)
+	// hangMS is how long hang stays if not told: long enough to be in
+	// everybody's way, not for ever.
+	hangMS       = int64(time.Hour / time.Millisecond)
+	defaultCount = int64(10)
+)
+
+// input is what the tasks of the service take; absent members are nil.
+type input struct {
+	MS        *int64  `json:"ms"`
+	Steps     *int64  `json:"steps"`
+	StepMS    *int64  `json:"step_ms"`
+	Pieces    *int64  `json:"pieces"`
+	PieceMS   *int64  `json:"piece_ms"`
+	Message   *string `json:"message"`
+	Times     *int64  `json:"times"`
+	Retryable bool    `json:"retryable"`
+	Code      *int64  `json:"code"`
+}
+
+// read decodes and checks the input; example is shown to who sent a wrong one.
+func read(c *processor.Context, example string) (*input, error) {
+	in := new(input)
+	if err := c.Input(in); err != nil {
+		return nil, fmt.Errorf("%w; send for example %s", err, example)
+	}
+	bounds := [...]struct {
+		name      string
+		value     *int64
+		low, high int64
+	}{
+		{"ms", in.MS, 0, maxMS},
+		{"step_ms", in.StepMS, 0, maxMS},
+		{"piece_ms", in.PieceMS, 0, maxMS},
+		{"steps", in.Steps, 1, maxCount},
+		{"pieces", in.Pieces, 1, maxCount},
+		{"times", in.Times, 0, maxCount},
+		{"code", in.Code, 0, 255},
+	}
+	for _, b := range bounds {
+		if b.value != nil && (*b.value < b.low || *b.value > b.high) {
+			return nil, fmt.Errorf("input_data.%s is %d; send a whole number from %d to %d, for example %s", b.name, *b.value, b.low, b.high, example)
+		}
+	}
+	return in, nil
+}
+
+func or[T any](p *T, fallback T) T {
+	if p == nil {
+		return fallback
+	}
+	return *p
+}
+
+func duration(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

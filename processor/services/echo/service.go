@@ -1,0 +1,72 @@
+package echo
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/aiecs/tasklane/processor"
+)
+
+// Mode and Name address the service in a task.
+const (
+	Mode = "debug"
+	Name = "echo"
+)
+
+// Options are what the service can be given from outside.
+type Options struct {
+	// Exit ends the process, for the task exit; os.Exit if nil.
+	Exit func(code int)
+}
+
+// New is the service debug/echo.
+func New(opts Options) processor.Service {
+	if opts.Exit == nil {
+		opts.Exit = os.Exit
+	}
+	methods := map[string]processor.Handler{
+		"echo":     echo,
+		"sleep":    sleep,
+		"progress": progress,
+		"stream":   stream,
+		"fail":     fail,
+		"hang":     hang,
+		"panic":    panics,
+		"exit":     exit(opts.Exit),
+	}
+	return processor.Service{Mode: Mode, Name: Name, Methods: methods, Execute: execute(methods)}
+}
+
+// echo returns input_data as it came.
+func echo(_ context.Context, c *processor.Context) (any, error) {
+	if input := c.Task().InputData; len(input) > 0 && input.Kind() != jsontext.KindNull {
+		return input, nil
+	}
+	return jsontext.Value("{}"), nil
+}
+
+// Reply is the answer to a task name that the service does not have.
+type Reply struct {
+	Echo any    `json:"echo"`
+	Note string `json:"note"`
+}
+
+func execute(methods map[string]processor.Handler) processor.Handler {
+	names := make([]string, 0, len(methods))
+	for name := range methods {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return func(ctx context.Context, c *processor.Context) (any, error) {
+		input, err := echo(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		note := "there is no task \"" + c.Task().TaskName + "\", so input_data came back; there are " + strings.Join(names, ", ")
+		return &Reply{Echo: input, Note: note}, nil
+	}
+}

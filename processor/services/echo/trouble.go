@@ -1,0 +1,61 @@
+package echo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aiecs/tasklane/processor"
+)
+
+// Recovered is the result of fail and exit once they were done failing.
+type Recovered struct {
+	// Attempt is the one that succeeded.
+	Attempt int `json:"attempt"`
+}
+
+// due reports whether this attempt is one of those that go wrong: the first
+// times of them, or all if times is missing.
+func (in *input) due(attempt int) bool { return in.Times == nil || int64(attempt) <= *in.Times }
+
+func fail(_ context.Context, c *processor.Context) (any, error) {
+	in, err := read(c, `{"message": "no luck", "times": 2, "retryable": true}`)
+	if err != nil {
+		return nil, err
+	}
+	if !in.due(c.Attempt()) {
+		return Recovered{c.Attempt()}, nil
+	}
+	message := or(in.Message, "")
+	if message == "" {
+		message = "failed as told"
+	}
+	err = errors.New(message)
+	if in.Retryable {
+		return nil, processor.Retryable(err)
+	}
+	return nil, err
+}
+
+func panics(_ context.Context, c *processor.Context) (any, error) {
+	in, err := read(c, `{"message": "out of luck"}`)
+	if err != nil {
+		return nil, err
+	}
+	panic(or(in.Message, "panicked as told"))
+}
+
+func exit(end func(code int)) processor.Handler {
+	return func(_ context.Context, c *processor.Context) (any, error) {
+		in, err := read(c, `{"code": 1, "times": 1}`)
+		if err != nil {
+			return nil, err
+		}
+		if !in.due(c.Attempt()) {
+			return Recovered{c.Attempt()}, nil
+		}
+		code := int(or(in.Code, 1))
+		end(code)
+		return nil, fmt.Errorf("exit with code %d: the process goes on", code)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package textanalyzer
+
+const raceEnabled = false

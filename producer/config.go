@@ -1,0 +1,88 @@
+package producer
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// DefaultAddr is where the API listens unless told otherwise.
+const DefaultAddr = "127.0.0.1:8080"
+
+// Defaults and bounds of a Config.
+const (
+	DefaultProduceTimeout = 5 * time.Second
+	DefaultDrainTimeout   = 10 * time.Second
+	DefaultMaxInFlight    = 10_000
+	DefaultMaxInFlightB   = 64 << 20
+)
+
+// Config says what the role talks to. Kafka.Brokers and Lanes are required.
+type Config struct {
+	Kafka  kafka.Config
+	Topics schemas.Topics
+	// Lanes are the lanes that tasks can be submitted to.
+	Lanes []string
+	// Addr is host:port to listen on, DefaultAddr if empty; port 0 picks one.
+	Addr string
+	// DataDir holds the task view. Empty keeps it in memory.
+	DataDir string
+	// AllowedOrigins is a comma list of web origins that may call the API.
+	AllowedOrigins string
+	// Insecure allows addresses other than loopback without authentication.
+	Insecure bool
+	// Retention is how long the view keeps ended tasks; 7 days if zero.
+	Retention time.Duration
+	// ProduceTimeout is how long a broker may take to acknowledge a task before
+	// the caller is told that the outcome is unknown.
+	ProduceTimeout time.Duration
+	// DrainTimeout is how long requests may take to end at shutdown.
+	DrainTimeout time.Duration
+	// MaxInFlight and MaxInFlightBytes bound the tasks between request and
+	// acknowledgement.
+	MaxInFlight      int
+	MaxInFlightBytes int64
+	// Metrics are written to /metrics after the role's own, for roles that share
+	// the process.
+	Metrics []func(io.Writer)
+	Logger  *slog.Logger
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if err := schemas.CheckLanes(c.Lanes); err != nil {
+		return Config{}, fmt.Errorf("configure producer: %w", err)
+	}
+	if err := c.Kafka.Validate(); err != nil {
+		return Config{}, fmt.Errorf("configure producer: %w", err)
+	}
+	setDefault(&c.Addr, DefaultAddr)
+	setDefault(&c.ProduceTimeout, DefaultProduceTimeout)
+	setDefault(&c.DrainTimeout, DefaultDrainTimeout)
+	setDefault(&c.MaxInFlight, DefaultMaxInFlight)
+	setDefault(&c.MaxInFlightBytes, DefaultMaxInFlightB)
+	if _, port, err := net.SplitHostPort(c.Addr); err != nil {
+		return Config{}, fmt.Errorf("configure producer: address %q: want host:port such as %s", c.Addr, DefaultAddr)
+	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return Config{}, fmt.Errorf("configure producer: address %q: port must be 0 to 65535", c.Addr)
+	}
+	if c.ProduceTimeout < 0 || c.DrainTimeout < 0 || c.MaxInFlight < 0 || c.MaxInFlightBytes < 0 {
+		return Config{}, fmt.Errorf("configure producer: timeouts and bounds must not be negative")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+func setDefault[T comparable](p *T, otherwise T) {
+	var zero T
+	if *p == zero {
+		*p = otherwise
+	}
+}

@@ -1,0 +1,167 @@
+package schemas
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ControlKind says what a control record asks for.
+type ControlKind string
+
+// The kinds of control records.
+const (
+	ControlCancel     ControlKind = "cancel"      // end one task
+	ControlPause      ControlKind = "pause"       // start nothing of the target
+	ControlResume     ControlKind = "resume"      // the end of a pause
+	ControlLimits     ControlKind = "limits"      // how much of the target runs
+	ControlKillSwitch ControlKind = "kill_switch" // refuse the target's tasks
+)
+
+// TargetType says what a control record is about.
+type TargetType string
+
+// The types of targets.
+const (
+	TargetTask     TargetType = "task"
+	TargetTaskName TargetType = "task_name"
+	TargetService  TargetType = "service"
+	TargetUser     TargetType = "user"
+	TargetLane     TargetType = "lane"
+)
+
+// Control is one record of task-control.
+type Control struct {
+	Kind   ControlKind `json:"kind"`
+	Target Target      `json:"target"`
+	// Time is when it was asked, By who asked; users it touches see Reason.
+	Time   Time   `json:"time"`
+	By     string `json:"by,omitzero"`
+	Reason string `json:"reason,omitzero"`
+	// ExpiresAt is when it becomes void. A cancel must have one: it may wait
+	// for a task that never comes.
+	ExpiresAt *Time `json:"expires_at,omitzero"`
+	// Off lifts a kill switch.
+	Off bool `json:"off,omitzero"`
+	// Limits of kind limits replace the ones before.
+	Limits *Limits `json:"limits,omitzero"`
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// Target names one task (UserID and TaskID), all tasks of a name, a service
+// (Mode and Service), a user or a lane. Only the members of its type are set.
+type Target struct {
+	Type     TargetType `json:"type"`
+	UserID   string     `json:"user_id,omitzero"`
+	TaskID   string     `json:"task_id,omitzero"`
+	TaskName string     `json:"task_name,omitzero"`
+	Mode     string     `json:"mode,omitzero"`
+	Service  string     `json:"service,omitzero"`
+	Lane     string     `json:"lane,omitzero"`
+}
+
+// Limits bound how much of a target runs in one installation; nil is no limit.
+type Limits struct {
+	MaxRunning    *int64   `json:"max_running,omitzero"`
+	MaxStartsPerS *float64 `json:"max_starts_per_s,omitzero"`
+}
+
+// InvalidControlError says what is wrong with a control record.
+type InvalidControlError struct {
+	Field   string // as in [InvalidTaskError]
+	Problem string
+}
+
+func (e *InvalidControlError) Error() string {
+	if e.Field == "" {
+		return "invalid control record: " + e.Problem
+	}
+	return "invalid control record: " + e.Field + " " + e.Problem
+}
+
+// DecodeControl reads and checks a control record, by the rules of
+// control.schema.json. Its error is always an *[InvalidControlError].
+func DecodeControl(b []byte) (*Control, error) {
+	if text := bytes.TrimSpace(b); len(text) > 0 && string(text) == "null" {
+		return nil, &InvalidControlError{Problem: "the value is null; send one JSON object"}
+	}
+	c := new(Control)
+	if err := json.Unmarshal(b, c); err != nil {
+		return nil, explainControl(err)
+	}
+	if field, problem := c.Check(); problem != "" {
+		return nil, &InvalidControlError{Field: field, Problem: problem}
+	}
+	return c, nil
+}
+
+func explainControl(err error) *InvalidControlError {
+	var semantic *json.SemanticError
+	if errors.As(err, &semantic) {
+		problem := "must not be " + kindName(semantic.JSONKind)
+		if semantic.Err != nil {
+			problem = "is wrong: " + shown(semantic.Err.Error())
+		}
+		return &InvalidControlError{Field: dotted(semantic.JSONPointer), Problem: problem}
+	}
+	return &InvalidControlError{Problem: "the value is not valid JSON: " + shown(err.Error())}
+}
+
+// Encode is the record's wire form, after a check.
+func (c *Control) Encode() ([]byte, error) {
+	if field, problem := c.Check(); problem != "" {
+		return nil, &InvalidControlError{Field: field, Problem: problem}
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode control %s: %w", c.Key(), err)
+	}
+	return b, nil
+}
+
+// Key is the record's key: kind/target. A resume has the key of the pause it
+// ends, so that compaction, which keeps the last record of a key, forgets the
+// pause.
+func (c *Control) Key() string {
+	kind := c.Kind
+	if kind == ControlResume {
+		kind = ControlPause
+	}
+	return string(kind) + "/" + c.Target.String()
+}
+
+// String is the target's part of the key: its type and its names, separated by
+// slashes, the names escaped as in a URL's path: "task/alice/t-1".
+func (t Target) String() string {
+	parts := []string{string(t.Type)}
+	for _, m := range t.members() {
+		if m.of == t.Type {
+			parts = append(parts, url.PathEscape(*m.value))
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// targetMember is a member of a target that belongs to a type.
+type targetMember struct {
+	of    TargetType
+	name  string
+	value *string
+}
+
+// members are in the order of the key.
+func (t *Target) members() []targetMember {
+	return []targetMember{
+		{TargetTask, "user_id", &t.UserID}, {TargetTask, "task_id", &t.TaskID},
+		{TargetTaskName, "task_name", &t.TaskName},
+		{TargetService, "mode", &t.Mode}, {TargetService, "service", &t.Service},
+		{TargetUser, "user_id", &t.UserID},
+		{TargetLane, "lane", &t.Lane},
+	}
+}

@@ -1,0 +1,101 @@
+package schemas
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func controls() map[string]*Control {
+	at := AtTime(time.UnixMilli(1769851800123))
+	running, starts := int64(2), 0.5
+	return map[string]*Control{
+		"cancel/task/alice/t-1":           {Kind: ControlCancel, Target: Target{Type: TargetTask, UserID: "alice", TaskID: "t-1"}, Time: at, ExpiresAt: &at, By: "alice"},
+		"cancel/task/a%2Fb%20c/t-1":       {Kind: ControlCancel, Target: Target{Type: TargetTask, UserID: "a/b c", TaskID: "t-1"}, Time: at, ExpiresAt: &at},
+		"pause/lane/heavy":                {Kind: ControlPause, Target: Target{Type: TargetLane, Lane: "heavy"}, Time: at, Reason: "maintenance"},
+		"pause/user/bob":                  {Kind: ControlResume, Target: Target{Type: TargetUser, UserID: "bob"}, Time: at},
+		"limits/service/chat/openai":      {Kind: ControlLimits, Target: Target{Type: TargetService, Mode: "chat", Service: "openai"}, Time: at, Limits: &Limits{MaxRunning: &running, MaxStartsPerS: &starts}},
+		"limits/task_name/summarize":      {Kind: ControlLimits, Target: Target{Type: TargetTaskName, TaskName: "summarize"}, Time: at, Limits: &Limits{}},
+		"kill_switch/task_name/summarize": {Kind: ControlKillSwitch, Target: Target{Type: TargetTaskName, TaskName: "summarize"}, Time: at, Off: true},
+		"kill_switch/task/alice/t-1":      {Kind: ControlKillSwitch, Target: Target{Type: TargetTask, UserID: "alice", TaskID: "t-1"}, Time: at, ExpiresAt: &at},
+	}
+}
+
+func TestGoldenControls(t *testing.T) {
+	schema := compile(t, ControlSchema())
+	for key, control := range controls() {
+		if control.Key() != key {
+			t.Errorf("the key is %s, want %s", control.Key(), key)
+		}
+		encoded, err := control.Encode()
+		if err != nil {
+			t.Fatalf("%s: %v", key, err)
+		}
+		golden(t, "control/"+strings.NewReplacer("/", "-", "%", "").Replace(key)+".json", encoded)
+		if err := schema.Validate(parse(t, encoded)); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+		decoded, err := DecodeControl(encoded)
+		if err != nil {
+			t.Fatalf("%s: %v", key, err)
+		}
+		if diff := cmp.Diff(control, decoded); diff != "" {
+			t.Errorf("%s changed on the way: %s", key, diff)
+		}
+	}
+}
+
+func TestBadControls(t *testing.T) {
+	schema := compile(t, ControlSchema())
+	const at = `"time":"2026-01-31T09:30:00Z"`
+	for value, field := range map[string]string{
+		`{}`: "kind", `{"kind":"stop","target":{"type":"lane","lane":"fast"},` + at + `}`: "kind",
+		`{"kind":"pause",` + at + `}`:                                                                                "target.type",
+		`{"kind":"pause","target":{"type":"planet"},` + at + `}`:                                                     "target.type",
+		`{"kind":"pause","target":{"type":"lane"},` + at + `}`:                                                       "target.lane",
+		`{"kind":"pause","target":{"type":"lane","lane":"Fast"},` + at + `}`:                                         "target.lane",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast","user_id":"u"},` + at + `}`:                           "target.user_id",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"}}`:                                                    "time",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"},"time":"today"}`:                                     "time",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"},` + at + `,"off":true}`:                              "off",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"},` + at + `,"off":"yes"}`:                             "off",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"},` + at + `,"limits":{}}`:                             "limits",
+		`{"kind":"pause","target":{"type":"task","user_id":"u","task_id":"a/b"},` + at + `}`:                         "target.task_id",
+		`{"kind":"pause","target":{"type":"task","task_id":"a"},` + at + `}`:                                         "target.user_id",
+		`{"kind":"cancel","target":{"type":"task","user_id":"u","task_id":"a"},` + at + `}`:                          "expires_at",
+		`{"kind":"cancel","target":{"type":"user","user_id":"u"},` + at + `,"expires_at":` + at[7:] + `}`:            "target.type",
+		`{"kind":"limits","target":{"type":"task","user_id":"u","task_id":"a"},` + at + `,"limits":{}}`:              "target.type",
+		`{"kind":"limits","target":{"type":"user","user_id":"u"},` + at + `}`:                                        "limits",
+		`{"kind":"limits","target":{"type":"user","user_id":"u"},` + at + `,"limits":{"max_running":-1}}`:            "limits.max_running",
+		`{"kind":"limits","target":{"type":"user","user_id":"u"},` + at + `,"limits":{"max_starts_per_s":0}}`:        "limits.max_starts_per_s",
+		`{"kind":"pause","target":{"type":"user","user_id":"u"},` + at + `,"by":"` + strings.Repeat("x", 201) + `"}`: "by",
+		`[]`: "", `null`: "",
+	} {
+		control, err := DecodeControl([]byte(value))
+		var invalid *InvalidControlError
+		if !errors.As(err, &invalid) {
+			t.Errorf("%s: got %v, %v", value, control, err)
+			continue
+		}
+		if invalid.Field != field || len(invalid.Problem) < 10 {
+			t.Errorf("%s: names %q, want %q: %v", value, invalid.Field, field, err)
+		}
+		if schema.Validate(parse(t, []byte(value))) == nil {
+			t.Errorf("the schema accepts %s", value)
+		}
+	}
+	for _, value := range []string{"", "{", "\xff", strings.Repeat("[", 1<<20)} {
+		if control, err := DecodeControl([]byte(value)); err == nil {
+			t.Errorf("%.40q is read as %v", value, control)
+		}
+	}
+}
+
+func TestEncodeControlChecks(t *testing.T) {
+	if encoded, err := (&Control{Kind: ControlCancel}).Encode(); err == nil {
+		t.Errorf("encoded %s", encoded)
+	}
+}

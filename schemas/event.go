@@ -1,0 +1,188 @@
+package schemas
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Kind says what an event is about.
+type Kind string
+
+// Kinds of events of a task.
+const (
+	KindState    Kind = "state"    // the status changed
+	KindProgress Kind = "progress" // how far the work is
+	KindOutput   Kind = "output"   // a piece of streamed output
+	KindUsage    Kind = "usage"    // what a provider was asked for
+	KindLog      Kind = "log"      // a line for the user
+)
+
+// Kinds of journal records that are no event of a task: a reader counts them
+// in its fold and shows them to nobody. Their record key is empty.
+const (
+	KindFence  Kind = "fence"  // an owner took the shard over
+	KindMark   Kind = "mark"   // an owner's heartbeat
+	KindRepeat Kind = "repeat" // a task that had been received before, not run
+)
+
+// OfTask reports whether events of this kind belong to a task's life.
+func (k Kind) OfTask() bool {
+	switch k {
+	case KindState, KindProgress, KindOutput, KindUsage, KindLog:
+		return true
+	}
+	return false
+}
+
+// ErrorCode classifies an error for programs; the text is for people.
+type ErrorCode string
+
+// The error codes on the wire.
+const (
+	CodeInvalidTask      ErrorCode = "invalid_task"
+	CodeUnknownService   ErrorCode = "unknown_service"
+	CodeUnknownVersion   ErrorCode = "unknown_version"
+	CodeServiceError     ErrorCode = "service_error"
+	CodePanic            ErrorCode = "panic"
+	CodeSoftTimeLimit    ErrorCode = "soft_time_limit"
+	CodeTimeLimit        ErrorCode = "time_limit"
+	CodeWorkerLost       ErrorCode = "worker_lost"
+	CodeDependencyFailed ErrorCode = "dependency_failed"
+	CodeExpired          ErrorCode = "expired"
+	CodeCancelled        ErrorCode = "cancelled"
+	CodeOverLimit        ErrorCode = "over_limit"
+	CodeBlocked          ErrorCode = "blocked"
+)
+
+// Event is one record of a task's life on task-events. EventID is the shard,
+// the owner's epoch and its sequence number ("fast/3-1767222000000-17").
+type Event struct {
+	EventID string `json:"event_id"`
+	TaskID  string `json:"task_id"`
+	UserID  string `json:"user_id"`
+	// Attempt counts starts of the task from 1; 0 before the first.
+	Attempt int    `json:"attempt"`
+	Kind    Kind   `json:"kind"`
+	Status  Status `json:"status"`
+	Step    int    `json:"step"`
+	// Task is the task's name.
+	Task    string `json:"task"`
+	Message string `json:"message"`
+	Time    Time   `json:"time"`
+	Lane    string `json:"lane"`
+	Mode    string `json:"mode"`
+	Service string `json:"service"`
+	Worker  string `json:"worker"`
+
+	// Result is the service's answer on a completed task.
+	Result    jsontext.Value `json:"result,omitzero"`
+	Error     string         `json:"error,omitzero"`
+	ErrorCode ErrorCode      `json:"error_code,omitzero"`
+
+	Waiting       *Waiting  `json:"waiting,omitzero"`
+	NextAttemptAt *Time     `json:"next_attempt_at,omitzero"`
+	Progress      *Progress `json:"progress,omitzero"`
+	Output        *Output   `json:"output,omitzero"`
+	Usage         *Usage    `json:"usage,omitzero"`
+	Log           *LogLine  `json:"log,omitzero"`
+	Metrics       *Metrics  `json:"metrics,omitzero"`
+	Files         []File    `json:"files,omitzero"`
+	// Source is where the task came from; on every state event.
+	Source *Source `json:"source,omitzero"`
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// Waiting says what a pending task waits for: time, retry, dependency,
+// approval, limit, pause or version.
+type Waiting struct {
+	For   string `json:"for"`
+	Until *Time  `json:"until,omitzero"`
+}
+
+// Progress is how far the work is. Percent is 0 to 100; Current and Total are
+// in Unit.
+type Progress struct {
+	Percent float64 `json:"percent"`
+	Current int64   `json:"current,omitzero"`
+	Total   int64   `json:"total,omitzero"`
+	Unit    string  `json:"unit,omitzero"`
+}
+
+// Output is a piece of streamed output; Index counts from 0 within an attempt.
+type Output struct {
+	Index int64  `json:"index"`
+	Text  string `json:"text"`
+}
+
+// Usage is what a model was asked for. CostUSD is an estimate in US dollars.
+type Usage struct {
+	Model        string  `json:"model"`
+	InputTokens  int64   `json:"input_tokens"`
+	OutputTokens int64   `json:"output_tokens"`
+	CostUSD      float64 `json:"cost_usd,omitzero"`
+}
+
+// LogLine is a line the service wrote for the task's user. Level is debug,
+// info, warn or error.
+type LogLine struct {
+	Level string `json:"level"`
+	Text  string `json:"text"`
+}
+
+// Metrics are durations of an attempt in milliseconds: waiting before it was
+// started, and running.
+type Metrics struct {
+	QueuedMS float64 `json:"queued_ms"`
+	RunMS    float64 `json:"run_ms"`
+}
+
+// File is a file the service touched. Operation is read, write or delete.
+type File struct {
+	Path      string `json:"path"`
+	Operation string `json:"operation"`
+	Bytes     int64  `json:"bytes,omitzero"`
+}
+
+// Source is the record a task came from.
+type Source struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+}
+
+// Terminal reports whether the event ends its task.
+func (e *Event) Terminal() bool { return e.Kind == KindState && e.Status.Terminal() }
+
+// DecodeEvent reads an event. Members it does not know are kept.
+func DecodeEvent(b []byte) (*Event, error) {
+	event := new(Event)
+	if err := json.Unmarshal(b, event); err != nil {
+		return nil, fmt.Errorf("decode event: %w", err)
+	}
+	return event, nil
+}
+
+// Result is what a caller gets for an ended task.
+type Result struct {
+	Status Status         `json:"status"`
+	Task   string         `json:"task"`
+	Result jsontext.Value `json:"result"`
+	Error  *string        `json:"error"`
+	// ErrorCode classifies Error; absent on a completed task.
+	ErrorCode ErrorCode `json:"error_code,omitzero"`
+}
+
+// ResultOf is the result a terminal event carries.
+func ResultOf(e *Event) Result {
+	r := Result{Status: e.Status, Task: e.Task, Result: e.Result, ErrorCode: e.ErrorCode}
+	if len(r.Result) == 0 {
+		r.Result = jsontext.Value("null")
+	}
+	if e.Error != "" {
+		r.Error = &e.Error
+	}
+	return r
+}

@@ -1,0 +1,25 @@
+package schemas
+
+// Headers of task-events: together they are all a reader needs to tell which
+// records count (see docs/DELIVERY.md). Epoch and seq are decimal text.
+const (
+	HeaderShard = "tl-shard"
+	HeaderEpoch = "tl-epoch"
+	HeaderSeq   = "tl-seq"
+)
+
+// Headers of tasks.dlq: why a record could not be run, and where it was.
+const (
+	HeaderReason    = "tl-reason"
+	HeaderError     = "tl-error"
+	HeaderTopic     = "tl-topic"
+	HeaderPartition = "tl-partition"
+	HeaderOffset    = "tl-offset"
+	HeaderAttempt   = "tl-attempt"
+	// HeaderTruncated is on a letter whose record was too large for the topic:
+	// how many bytes its value had.
+	HeaderTruncated = "tl-truncated"
+)
+
+// HeaderTraceparent is the W3C trace context a task's sender may give.
+const HeaderTraceparent = "traceparent"

@@ -1,0 +1,46 @@
+package schemas
+
+// Status is where a task stands.
+type Status string
+
+// The states on the wire. The last four are terminal: nothing counts after
+// them.
+const (
+	Pending   Status = "pending"
+	Running   Status = "running"
+	Completed Status = "completed"
+	Failed    Status = "failed"
+	TimedOut  Status = "timed_out"
+	Cancelled Status = "cancelled"
+)
+
+// Statuses lists every state, in the order of a task's life.
+func Statuses() []Status {
+	return []Status{Pending, Running, Completed, Failed, TimedOut, Cancelled}
+}
+
+// Known reports whether s is one of [Statuses].
+func (s Status) Known() bool {
+	switch s {
+	case Pending, Running, Completed, Failed, TimedOut, Cancelled:
+		return true
+	}
+	return false
+}
+
+// Terminal reports whether the task has ended.
+func (s Status) Terminal() bool {
+	switch s {
+	case Completed, Failed, TimedOut, Cancelled:
+		return true
+	}
+	return false
+}
+
+// CanBecome reports whether a task in state s may go to next. Running to
+// running is a new attempt after a worker was lost; running to pending is a
+// retry or a hand-over; pending to a terminal state is a task that was never
+// started (invalid, cancelled, expired, out of attempts).
+func (s Status) CanBecome(next Status) bool {
+	return s.Known() && next.Known() && !s.Terminal()
+}

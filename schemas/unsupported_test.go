@@ -1,0 +1,31 @@
+package schemas
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+func TestUnsupported(t *testing.T) {
+	now := time.Now()
+	past, future := AtTime(now.Add(-time.Hour)), AtTime(now.Add(time.Hour))
+	tests := []struct {
+		want string
+		task Task
+	}{
+		{"", Task{}},
+		{"", Task{NotBefore: &past, OnSuccess: jsontext.Value("null"), BatchID: "b", RetryOf: "r"}},
+		{"not_before", Task{NotBefore: &future}},
+		{"depends_on", Task{DependsOn: []string{"a"}}},
+		{"on_success", Task{OnSuccess: jsontext.Value("{}")}},
+		{"on_failure", Task{OnFailure: jsontext.Value("{}")}},
+		{"callback_url", Task{CallbackURL: "https://example.org/"}},
+		{"version", Task{Version: "2"}},
+	}
+	for _, test := range tests {
+		if got := test.task.Unsupported(now); got != test.want {
+			t.Errorf("%+v: %q, want %q", test.task, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,26 @@
+package schemas
+
+import (
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// callbackPattern is the one in task.schema.json; a test compares the two.
+var callbackPattern = regexp.MustCompile(`^[Hh][Tt][Tt][Pp][Ss]?://` +
+	`([A-Za-z0-9._~!$&'()*+,;=:-]*@)?` +
+	`([A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)*\.?|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?` +
+	`([/?#]([!-$&-~]|%[0-9A-Fa-f]{2})*)?$`)
+
+func isCallback(s string) bool { return callbackPattern.MatchString(s) }
+
+// hasAddress reports whether the part in brackets, if there is one, is an IPv6
+// address.
+func hasAddress(u *url.URL) bool {
+	if !strings.HasPrefix(u.Host, "[") {
+		return true
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	return err == nil && address.Is6()
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/processor"
+	"github.com/aiecs/tasklane/processor/services/echo"
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// measurePipeline runs the same load through a processor with the echo service.
+func measurePipeline(ctx context.Context, o options, count, rate int) (result, error) {
+	topics := schemas.Topics{Prefix: fmt.Sprint("bench-", time.Now().UnixNano(), ".")}
+	source, err := o.client(kgo.RecordPartitioner(kafka.JavaPartitioner()))
+	if err != nil {
+		return result{}, err
+	}
+	defer source.Close()
+	_, err = kafka.EnsureTopics(ctx, source, kafka.Topology{
+		Topics: topics, Lanes: []string{schemas.LaneFast}, Partitions: o.partitions, ReplicationFactor: 1,
+	})
+	if err != nil {
+		return result{}, err
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	stop, err := o.process(ctx, topics, fail)
+	if err != nil {
+		return result{}, err
+	}
+	defer stop()
+	reader, err := o.client(kgo.ConsumeTopics(topics.Events()))
+	if err != nil {
+		return result{}, err
+	}
+	defer reader.Close()
+	ends := counter{client: reader, want: count, rate: rate, end: endOf(topics)}
+	sent := load{client: source, topic: topics.Lane(schemas.LaneFast), count: count, rate: rate, users: o.users, value: echoTask}
+	return measure(ctx, &sent, &ends)
+}
+
+// process runs a processor until stop is called; fail hears of one that stops
+// by itself.
+func (o options) process(ctx context.Context, topics schemas.Topics, fail context.CancelCauseFunc) (stop func(), err error) {
+	registry, err := processor.NewRegistry(echo.New(echo.Options{}))
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	p, err := processor.New(processor.Config{
+		Kafka: kafka.Config{Brokers: o.brokers, Logger: log}, Topics: topics,
+		Lanes:    []processor.Lane{{Name: schemas.LaneFast, Slots: o.slots}},
+		Registry: registry, WorkerID: "bench", Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := p.Run(ctx); err != nil {
+			fail(err)
+		}
+	}()
+	return func() { cancel(); <-done }, nil
+}
+
+// endOf tells ends by the fold and the event. The time a task was sent is in
+// its input, because the journal's records have the broker's time.
+func endOf(topics schemas.Topics) func(*kgo.Record) (time.Time, bool) {
+	fold := journal.NewFold(nil)
+	return func(r *kgo.Record) (time.Time, bool) {
+		stamp, ok := journal.ReadStamp(r.Headers)
+		if !ok || !fold.Step(stamp).Counted() || len(r.Key) == 0 {
+			return time.Time{}, false
+		}
+		return sentAt(r.Value)
+	}
+}

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Prepares the Kafka clients of other languages: a Python environment with
+# confluent-kafka, kcat, and the Java program. Can be run again at any time; what
+# is there already is kept.
+#
+#   setup.sh [python] [kcat] [java]     (all three if none is named)
+#
+# Everything goes to ${TASKLANE_CACHE:-$HOME/.cache/tasklane}/clients, except
+# kcat, which is the system's own package.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache="${TASKLANE_CACHE:-$HOME/.cache/tasklane}/clients"
+mkdir -p "$cache"
+
+# One set-up at a time: two would build into each other's directories.
+if command -v flock >/dev/null; then
+  exec 9>"$cache/lock"
+  flock 9
+fi
+
+need() {
+  command -v "$1" >/dev/null || { echo "setup: $1 is missing: install $2 and run this again" >&2; exit 1; }
+}
+
+setup_python() {
+  need python3 "Python 3.9 or newer"
+  local venv="$cache/venv"
+  if "$venv/bin/python" -c 'import confluent_kafka' 2>/dev/null; then return; fi
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install --quiet 'confluent-kafka>=2.6,<3'
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else need sudo sudo; sudo "$@"; fi
+}
+
+setup_kcat() {
+  if command -v kcat >/dev/null; then return; fi
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: kcat is missing and there is no apt-get: install kcat with your system's packages" >&2
+    exit 1
+  fi
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kcat >/dev/null
+}
+
+setup_java() {
+  need java "a JDK, 17 or newer"
+  need mvn "Maven"
+  local out="$cache/java" source stamp
+  source=$(cat "$here/java/pom.xml" "$here"/java/src/main/java/tasklane/*.java | cksum)
+  stamp="$out/built-from"
+  if [ -f "$out/submit.jar" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$source" ]; then return; fi
+  rm -rf "$out"
+  mvn -q -B -f "$here/java/pom.xml" -Doutput.directory="$out" package
+  echo "$source" >"$stamp"
+}
+
+[ $# -gt 0 ] || set -- python kcat java
+for client in "$@"; do
+  case $client in
+    python | kcat | java) "setup_$client" ;;
+    *) echo "setup: no client $client; there are python, kcat and java" >&2; exit 2 ;;
+  esac
+done
+
+echo "python: $cache/venv/bin/python $here/submit.py BROKERS TOPIC COUNT USER_PREFIX"
+echo "kcat:   $here/kcat.sh BROKERS TOPIC COUNT USER_PREFIX"
+echo "java:   java -cp '$cache/java/submit.jar:$cache/java/libs/*' tasklane.Submit BROKERS TOPIC COUNT USER_PREFIX"
