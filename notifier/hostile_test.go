@@ -261,7 +261,7 @@ func TestTooManyConnections(t *testing.T) {
 }
 
 func TestPing(t *testing.T) {
-	w := newWorld(t, func(c *notifier.Config) { c.PingInterval, c.PongTimeout = 20*time.Millisecond, 200*time.Millisecond })
+	w := newWorld(t, func(c *notifier.Config) { c.PingInterval, c.PongTimeout = 20*time.Millisecond, time.Second })
 	polite := watch(t, w.Notifier, "user_id", "ada")
 	pings := make(chan struct{}, 100)
 	answer := polite.PingHandler()
