@@ -81,6 +81,9 @@ func (a *appender) outcome(e *Event) {
 		a.someTime(`,"until":`, w.Until)
 		a.raw("}")
 	}
+	if e.Deferred {
+		a.raw(`,"deferred":true`)
+	}
 	a.someTime(`,"next_attempt_at":`, e.NextAttemptAt)
 }
 
@@ -117,6 +120,7 @@ func (a *appender) details(e *Event) {
 		a.text(`,"source":{"topic":`, s.Topic)
 		a.integer(`,"partition":`, int64(s.Partition))
 		a.integer(`,"offset":`, s.Offset)
+		a.someText(`,"wait":`, s.Wait)
 		a.raw("}")
 	}
 }

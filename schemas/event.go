@@ -81,7 +81,10 @@ type Event struct {
 	Error     string         `json:"error,omitzero"`
 	ErrorCode ErrorCode      `json:"error_code,omitzero"`
 
-	Waiting       *Waiting  `json:"waiting,omitzero"`
+	Waiting *Waiting `json:"waiting,omitzero"`
+	// Deferred is set on a pending event that finishes the record it came from:
+	// the task now stands in tasks.scheduled.
+	Deferred      bool      `json:"deferred,omitzero"`
 	NextAttemptAt *Time     `json:"next_attempt_at,omitzero"`
 	Progress      *Progress `json:"progress,omitzero"`
 	Output        *Output   `json:"output,omitzero"`
@@ -146,11 +149,14 @@ type File struct {
 	Bytes     int64  `json:"bytes,omitzero"`
 }
 
-// Source is the record a task came from.
+// Source is the lane record a task came from. Wait is set once the task has
+// waited in tasks.scheduled: the epoch and seq of the record there that the
+// event is about ("1767222000000-17").
 type Source struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
+	Wait      string `json:"wait,omitzero"`
 }
 
 // Terminal reports whether the event ends its task.

@@ -8,6 +8,11 @@ const (
 	HeaderSeq   = "tl-seq"
 )
 
+// HeaderWaiting is on records of tasks.scheduled: what the task waits for and
+// what happened to it before, as JSON (see docs/TOPICS.md). The value is the
+// task as it was sent.
+const HeaderWaiting = "tl-waiting"
+
 // Headers of tasks.dlq: why a record could not be run, and where it was.
 const (
 	HeaderReason    = "tl-reason"

@@ -242,7 +242,8 @@ func drawEvent(t *rapid.T) *Event {
 		for range rapid.IntRange(0, 2).Draw(t, "files") {
 			e.Files = append(e.Files, File{Path: s(), Operation: s(), Bytes: n()})
 		}
-		e.Source = &Source{Topic: s(), Partition: int32(n()), Offset: n()}
+		e.Source = &Source{Topic: s(), Partition: int32(n()), Offset: n(), Wait: s()}
+		e.Deferred = n()%2 == 0
 	}
 	return e
 }
