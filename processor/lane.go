@@ -53,6 +53,9 @@ func (l *lane) Stop(_ *journal.Held, j *journal.Job) {
 	work.free()
 }
 
+// Doomed implements [journal.Runner].
+func (l *lane) Doomed(journal.Identity) bool { return false }
+
 // dispatch starts queued jobs until the context ends.
 func (l *lane) dispatch(ctx context.Context) {
 	for {
@@ -96,7 +99,7 @@ func (l *lane) refused(h *journal.Held, j *journal.Job) bool {
 		return true
 	}
 	_, err := l.config.Registry.Lookup(t.Mode, t.Service, t.TaskName)
-	if member := t.Unsupported(time.Now()); err == nil && member != "" {
+	if member := t.Unsupported(); err == nil && member != "" {
 		err = &UnsupportedError{Member: member}
 	}
 	if err == nil {

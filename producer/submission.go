@@ -78,7 +78,7 @@ func (p *Producer) parseSubmission(body []byte, header http.Header) (*submission
 		return nil, invalid(err)
 	}
 	s.encoded = encoded
-	return s, unsupported(s.task, time.Now())
+	return s, unsupported(s.task)
 }
 
 // malformed tells a body that is no JSON from one that is no task.

@@ -1,15 +1,13 @@
 package producer
 
 import (
-	"time"
-
 	"github.com/aiecs/tasklane/internal/problem"
 	"github.com/aiecs/tasklane/schemas"
 )
 
 // unsupported refuses what this version would accept and then not do.
-func unsupported(t *schemas.Task, now time.Time) *problem.Problem {
-	member := t.Unsupported(now)
+func unsupported(t *schemas.Task) *problem.Problem {
+	member := t.Unsupported()
 	if member == "" {
 		return nil
 	}

@@ -98,8 +98,18 @@ type Event struct {
 	Unknown jsontext.Value `json:",embed"`
 }
 
-// Waiting says what a pending task waits for: time, retry, dependency,
-// approval, limit, pause or version.
+// What a pending task waits for.
+const (
+	WaitTime       = "time"       // its not_before, or a service that put it off
+	WaitRetry      = "retry"      // the back-off after a failed attempt
+	WaitDependency = "dependency" // the end of other tasks
+	WaitApproval   = "approval"   // a person's word
+	WaitLimit      = "limit"      // room under a limit
+	WaitPause      = "pause"      // the end of a pause
+	WaitVersion    = "version"    // a processor that has its version
+)
+
+// Waiting says what a pending task waits for and, if that is known, until when.
 type Waiting struct {
 	For   string `json:"for"`
 	Until *Time  `json:"until,omitzero"`

@@ -64,6 +64,33 @@ func (a *Appender) append(partition int32, r Record, done func(offset int64, err
 	a.client.Produce(context.Background(), record, func(written *kgo.Record, err error) { done(written.Offset, err) })
 }
 
+// appendWait does the same for the waiting log.
+func (a *Appender) appendWait(partition int32, r WaitRecord, done func(offset int64, err error)) {
+	record := &kgo.Record{Topic: a.topics.Scheduled(), Partition: partition, Key: r.Key, Headers: r.Stamp.Headers()}
+	if err := fillWait(record, r); err != nil {
+		a.log.Error("encode waiting record", "shard", r.Stamp.Shard, "error", err)
+		go done(0, err) // the shard must not be called back under its own lock
+		return
+	}
+	a.client.Produce(context.Background(), record, func(written *kgo.Record, err error) { done(written.Offset, err) })
+}
+
+// fillWait gives a waiting record its value: none for a tombstone.
+func fillWait(record *kgo.Record, r WaitRecord) (err error) {
+	switch {
+	case r.Sign != nil:
+		record.Value, err = r.Sign.Encode()
+	case r.Wait != nil:
+		lane := r.Job.Payload.(*Delivery).record
+		var header []byte
+		header, err = r.Wait.encode()
+		record.Value = lane.Value
+		record.Headers = append(append(record.Headers, keepHeaders(lane.Headers)...),
+			kgo.RecordHeader{Key: schemas.HeaderWaiting, Value: header})
+	}
+	return err
+}
+
 // maxValueBytes is the largest event that is written: what the topic takes, less
 // room for key, headers and the batch around them.
 const maxValueBytes = schemas.MaxEventBytes - 64<<10
@@ -170,14 +197,16 @@ func cut(letter *kgo.Record) *kgo.Record {
 	return short
 }
 
-// keepHeaders copies a record's own headers, without those a dead letter gets:
-// a letter that was put back on a lane as it was must not carry two reasons.
+// keepHeaders copies a record's own headers, without those that Tasklane gives a
+// dead letter or a waiting task: a letter that was put back on a lane as it was
+// must not carry two reasons.
 func keepHeaders(headers []kgo.RecordHeader) []kgo.RecordHeader {
 	kept := make([]kgo.RecordHeader, 0, len(headers)+6)
 	for _, h := range headers {
 		switch h.Key {
 		case schemas.HeaderReason, schemas.HeaderError, schemas.HeaderTopic,
-			schemas.HeaderPartition, schemas.HeaderOffset, schemas.HeaderAttempt, schemas.HeaderTruncated:
+			schemas.HeaderPartition, schemas.HeaderOffset, schemas.HeaderAttempt, schemas.HeaderTruncated,
+			schemas.HeaderShard, schemas.HeaderEpoch, schemas.HeaderSeq, schemas.HeaderWaiting:
 		default:
 			kept = append(kept, h)
 		}

@@ -32,6 +32,10 @@ type ConsumerConfig struct {
 	Appender *Appender
 	Runner   Runner
 
+	// Dir is where the payloads of waiting tasks are kept, in files that nobody
+	// needs after this process; memory if empty.
+	Dir string
+
 	SessionTimeout time.Duration
 	MarkInterval   time.Duration
 	CommitInterval time.Duration

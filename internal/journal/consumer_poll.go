@@ -58,7 +58,7 @@ const recordOverhead = 1024
 func newJob(r *kgo.Record) *Job {
 	j := &Job{
 		Offset: r.Offset, Bytes: len(r.Key) + len(r.Value) + recordOverhead,
-		Payload: &Delivery{record: r},
+		Payload: &Delivery{record: r, created: r.Timestamp},
 	}
 	task, err := schemas.DecodeTask(r.Value)
 	if err != nil {
@@ -71,6 +71,9 @@ func newJob(r *kgo.Record) *Job {
 	if task != nil {
 		j.Identity = IdentityOf(task.UserID, task.TaskID)
 		j.MaxLost = min(maxLostAttempts, task.MaxAttempts()+1)
+		if task.NotBefore != nil {
+			j.NotBefore = task.NotBefore.Time
+		}
 	}
 	return j
 }

@@ -74,7 +74,7 @@ func (c *Consumer) forget(partitions []int32) {
 	}
 	c.mu.Unlock()
 	for _, h := range gone {
-		h.do((*Shard).Forget)
+		h.forget()
 	}
 	c.reader.turn()
 }

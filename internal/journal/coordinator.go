@@ -17,16 +17,19 @@ func (h *Held) load(ctx context.Context) {
 	defer cancel()
 	c := h.consumer
 	commit, err := c.loadCommit(ctx, h.id.Partition)
-	var start, end int64
+	var journal, waits Bounds
 	if err == nil {
-		start, end, err = c.journalBounds(ctx, h.id.Partition)
+		journal, err = c.bounds(ctx, c.config.Topics.Events(), h.id.Partition)
+	}
+	if err == nil {
+		waits, err = c.bounds(ctx, c.config.Topics.Scheduled(), h.id.Partition)
 	}
 	h.do(func(s *Shard) {
 		if err != nil {
 			s.LoadFailed(err)
 			return
 		}
-		s.Loaded(commit, start, end)
+		s.Loaded(commit, journal, waits)
 	})
 }
 
@@ -45,24 +48,24 @@ func (c *Consumer) loadCommit(ctx context.Context, partition int32) (Commit, err
 	return ParseCommit(offset.At, offset.Metadata), nil
 }
 
-// journalBounds reads where a journal partition starts and ends.
-func (c *Consumer) journalBounds(ctx context.Context, partition int32) (start, end int64, err error) {
-	topic := c.config.Topics.Events()
+// bounds reads where a partition of the journal or the waiting log starts and
+// ends.
+func (c *Consumer) bounds(ctx context.Context, topic string, partition int32) (Bounds, error) {
 	admin := kadm.NewClient(c.reader.client)
 	starts, err := admin.ListStartOffsets(ctx, topic)
 	if err != nil {
-		return 0, 0, fmt.Errorf("list start offsets of %s: %w", topic, err)
+		return Bounds{}, fmt.Errorf("list start offsets of %s: %w", topic, err)
 	}
 	ends, err := admin.ListEndOffsets(ctx, topic)
 	if err != nil {
-		return 0, 0, fmt.Errorf("list end offsets of %s: %w", topic, err)
+		return Bounds{}, fmt.Errorf("list end offsets of %s: %w", topic, err)
 	}
 	first, ok := starts.Lookup(topic, partition)
 	last, ok2 := ends.Lookup(topic, partition)
 	if !ok || !ok2 {
-		return 0, 0, fmt.Errorf("%s has no partition %d: its partition count must equal the lane's", topic, partition)
+		return Bounds{}, fmt.Errorf("%s has no partition %d: its partition count must equal the lane's", topic, partition)
 	}
-	return first.Offset, last.Offset, errors.Join(first.Err, last.Err)
+	return Bounds{first.Offset, last.Offset}, errors.Join(first.Err, last.Err)
 }
 
 // confirmRetry is the pause before the coordinator is asked again when it could

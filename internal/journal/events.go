@@ -17,7 +17,7 @@ func (s *Shard) NewEvent(j *Job, kind schemas.Kind, status schemas.Status) *sche
 	}
 	if kind == schemas.KindState || kind == schemas.KindRepeat {
 		if j.source == nil {
-			j.source = &schemas.Source{Topic: s.config.Topic, Partition: s.config.Shard.Partition, Offset: j.Offset}
+			j.source = &schemas.Source{Topic: s.config.Topic, Partition: s.config.Shard.Partition, Offset: j.Offset, Wait: j.Wait.waitID()}
 		}
 		e.Source = j.source
 	}
@@ -54,9 +54,26 @@ func (s *Shard) handOverEvent(j *Job) *schemas.Event {
 	return e
 }
 
+// waitEvent tells that a job waits; deferred if it does so in the waiting log.
+func (s *Shard) waitEvent(j *Job, w *Postponement, deferred bool) *schemas.Event {
+	e := s.NewEvent(j, schemas.KindState, schemas.Pending)
+	e.Deferred = deferred
+	e.Waiting = &schemas.Waiting{For: w.For}
+	if !w.Until.IsZero() {
+		until := schemas.AtTime(w.Until)
+		e.Waiting.Until, e.NextAttemptAt = &until, &until
+	}
+	e.Error, e.ErrorCode = w.Error, w.ErrorCode
+	e.Message = "Waiting (" + w.For + "): " + e.Task
+	if w.For == schemas.WaitRetry {
+		e.Message = "Waiting to be tried again: " + e.Task
+	}
+	return e
+}
+
 func (s *Shard) repeatEvent(j *Job) *schemas.Event {
 	e := s.NewEvent(j, schemas.KindRepeat, schemas.Pending)
-	first, _ := s.window.firstSeen(j.Identity)
+	first, _ := s.firstSeen(j.Identity)
 	e.Message = fmt.Sprintf("Received before at offset %d; not run again", first)
 	return e
 }

@@ -42,7 +42,7 @@ func smallWorlds() []scenario {
 // a bound, so that what it finds first is shortest.
 func TestExplore(t *testing.T) {
 	most := effort(t, 20_000)
-	for _, s := range smallWorlds() {
+	for _, s := range append(smallWorlds(), waitWorlds()...) {
 		s.eager = true
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

@@ -21,7 +21,15 @@ type facts struct {
 	Status  schemas.Status  `json:"status"`
 	Attempt int             `json:"attempt"`
 	Source  *schemas.Source `json:"source"`
+
+	Waiting  *schemas.Waiting `json:"waiting"`
+	Deferred bool             `json:"deferred"`
+
+	wait State // Source.Wait, read
 }
+
+// id is the record it is about.
+func (r *facts) id() sourceID { return sourceID{r.Source.Offset, r.wait} }
 
 // readFacts decodes a record. One that cannot be decoded, or that is not about
 // a source offset (progress, output, marks, fences), yields false: it still
@@ -31,11 +39,22 @@ func readFacts(value []byte) (*facts, bool) {
 	if err := json.Unmarshal(value, r); err != nil || r.Source == nil {
 		return nil, false
 	}
+	var ok bool
+	if r.wait, ok = parseWaitID(r.Source.Wait); !ok {
+		return nil, false
+	}
 	return r, r.Kind == schemas.KindState || r.Kind == schemas.KindRepeat
 }
 
 func factsOf(e *schemas.Event) *facts {
-	return &facts{UserID: e.UserID, TaskID: e.TaskID, Kind: e.Kind, Status: e.Status, Attempt: e.Attempt, Source: e.Source}
+	r := &facts{
+		UserID: e.UserID, TaskID: e.TaskID, Kind: e.Kind, Status: e.Status, Attempt: e.Attempt, Source: e.Source,
+		Waiting: e.Waiting, Deferred: e.Deferred,
+	}
+	if e.Source != nil {
+		r.wait, _ = parseWaitID(e.Source.Wait)
+	}
+	return r
 }
 
 // ends reports whether the record finishes its source offset.

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -17,14 +18,20 @@ func TestFactsComeBack(t *testing.T) {
 			Kind:    rapid.SampledFrom([]schemas.Kind{schemas.KindState, schemas.KindRepeat}).Draw(t, "kind"),
 			Status:  rapid.SampledFrom(schemas.Statuses()).Draw(t, "status"),
 			Attempt: rapid.IntRange(0, 100).Draw(t, "attempt"), Message: rapid.String().Draw(t, "message"),
-			Source: &schemas.Source{Topic: "tasks.fast", Partition: 3, Offset: rapid.Int64Range(0, 1<<40).Draw(t, "offset")},
+			Source:   &schemas.Source{Topic: "tasks.fast", Partition: 3, Offset: rapid.Int64Range(0, 1<<40).Draw(t, "offset")},
+			Deferred: rapid.Bool().Draw(t, "deferred"),
+		}
+		if rapid.Bool().Draw(t, "waits") {
+			until := schemas.AtTime(time.UnixMilli(rapid.Int64Range(0, 1<<42).Draw(t, "until")).UTC())
+			e.Waiting = &schemas.Waiting{For: schemas.WaitRetry, Until: &until}
+			e.Source.Wait = State{Epoch: rapid.Int64Range(1, 1<<42).Draw(t, "epoch"), Seq: rapid.Int64Range(1, 1<<30).Draw(t, "seq")}.waitID()
 		}
 		value, err := e.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, ok := readFacts(value)
-		if diff := cmp.Diff(factsOf(e), got); !ok || diff != "" {
+		if diff := cmp.Diff(factsOf(e), got, cmp.AllowUnexported(facts{}, State{})); !ok || diff != "" {
 			t.Fatalf("read %v: %s", ok, diff)
 		}
 		if IdentityOf(got.UserID, got.TaskID) != IdentityOf(e.UserID, e.TaskID) {

@@ -22,12 +22,16 @@ type Runner interface {
 	// Stop ends the work of a begun job, started or not: whatever comes of it
 	// will not count. The runner frees the job's slot.
 	Stop(h *Held, j *Job)
+	// Doomed reports whether Offer would end the task at once.
+	Doomed(id Identity) bool
 }
 
 // Delivery is what a [Job]'s Payload holds while a consumer has it: the lane
 // record, and the bound on reports that have not counted.
 type Delivery struct {
 	record *kgo.Record
+	// created is when the broker took the lane record.
+	created time.Time
 	// reports holds a value for every report that has not counted; nil before
 	// the first. The field is guarded by the shard's lock.
 	reports chan struct{}
@@ -41,16 +45,11 @@ type Delivery struct {
 const maxReports = 64
 
 // Created is when the broker took the job's record.
-func (d *Delivery) Created() time.Time { return d.record.Timestamp }
+func (d *Delivery) Created() time.Time { return d.created }
 
 // Header is a header of the job's record, "" if there is none.
 func (d *Delivery) Header(key string) string {
-	for _, h := range d.record.Headers {
-		if h.Key == key {
-			return string(h.Value)
-		}
-	}
-	return ""
+	return string(headerOf(d.record, key))
 }
 
 // Held is a shard that this process holds: the state machine, its lock and its
@@ -61,16 +60,20 @@ type Held struct {
 	consumer *Consumer
 
 	// The fields below are guarded by mu.
-	mu       sync.Mutex
-	shard    *Shard
-	follow   int64 // offset the journal reader has to go to; -1 when it is there
-	paused   bool
-	draining bool
-	quiet    chan struct{} // closed once the shard is quiet, if anybody waits
+	mu    sync.Mutex
+	shard *Shard
+	// follow is where the reader has to go in the journal, followWaits in the
+	// waiting log; -1 when it is there.
+	follow      int64
+	followWaits int64
+	shelf       shelf
+	paused      bool
+	draining    bool
+	quiet       chan struct{} // closed once the shard is quiet, if anybody waits
 }
 
 func newHeld(c *Consumer, partition int32) *Held {
-	h := &Held{id: ShardID{Lane: c.config.Lane, Partition: partition}, consumer: c, follow: -1}
+	h := &Held{id: ShardID{Lane: c.config.Lane, Partition: partition}, consumer: c, follow: -1, followWaits: -1, shelf: shelf{dir: c.config.Dir}}
 	h.name = h.id.String()
 	h.shard = New(Config{
 		Shard: h.id, Topic: c.config.Topics.Lane(c.config.Lane), Worker: c.config.Worker,
@@ -140,6 +143,20 @@ func (h *Held) Conclude(j *Job, build func(*Shard) *schemas.Event) (concluded bo
 	return concluded
 }
 
+// Postpone lets a job wait that runs or was taken out of the run queue. False if
+// it has ended already or is not ours any more.
+func (h *Held) Postpone(j *Job, p Postponement) (postponed bool) {
+	h.do(func(s *Shard) { postponed = s.Postpone(j, p) })
+	return postponed
+}
+
+// Find is the job of a task that can be ended, nil if this shard has none. One
+// that was waiting is not in the run queue: end it.
+func (h *Held) Find(id Identity) (j *Job) {
+	h.do(func(s *Shard) { j = s.Find(id) })
+	return j
+}
+
 // release ends the holding in order: nothing new begins, work gets until the
 // context ends to finish, what is left is handed over and written down.
 func (h *Held) release(drain context.Context, settle time.Duration) {
@@ -177,6 +194,14 @@ func (h *Held) wait(ctx context.Context) {
 	}
 }
 
+// forget drops the shard.
+func (h *Held) forget() {
+	h.do(func(s *Shard) {
+		s.Forget()
+		h.shelf.close()
+	})
+}
+
 // port connects the shard to Kafka. Its methods run under the shard's lock.
 type port Held
 
@@ -192,6 +217,40 @@ func (p *port) Follow(from int64) {
 	p.follow = from
 	p.consumer.reader.turn()
 }
+
+func (p *port) FollowWaits(from int64) {
+	p.followWaits = from
+	p.consumer.reader.turn()
+}
+
+func (p *port) AppendWait(r WaitRecord) {
+	h, stamp := p.held(), r.Stamp
+	p.consumer.config.Appender.appendWait(p.id.Partition, r, func(offset int64, err error) {
+		h.do(func(s *Shard) {
+			if err != nil {
+				s.AppendFailed(stamp, err)
+				return
+			}
+			s.WaitAppended(stamp, offset)
+		})
+	})
+}
+
+func (p *port) Shelve(payload any) any { return p.shelf.put(payload) }
+
+func (p *port) Restore(payload any) (*Job, error) {
+	record, err := p.shelf.take(payload)
+	if err != nil {
+		return nil, err
+	}
+	j := newJob(record)
+	j.NotBefore = time.Time{}
+	return j, nil
+}
+
+func (p *port) Doomed(id Identity) bool { return p.consumer.config.Runner.Doomed(id) }
+
+func (p *port) Created(j *Job) time.Time { return j.Payload.(*Delivery).created }
 
 func (p *port) Append(r Record) {
 	h, stamp := p.held(), r.Stamp

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"crypto/sha256"
+	"time"
 
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -36,6 +37,11 @@ type Job struct {
 	Payload any
 	// Attempt is the attempt that runs, or ran last.
 	Attempt int
+	// Wait is the waiting record that the job is, the zero State for a record of
+	// the lane. Offset is the lane record's in both cases.
+	Wait State
+	// NotBefore is when the job may begin. The run queue keeps to it.
+	NotBefore time.Time
 
 	source   *schemas.Source // shared by the job's events
 	stage    stage
@@ -46,19 +52,36 @@ type Job struct {
 	working  bool
 	buried   bool // the dead letter is all there will be of it
 	finished bool
+
+	postponed *Postponement // what the job is about to wait for
+	written   bool          // its waiting record is on its way
+	successor *waiter       // the waiting record that takes its place
+	waiter    *waiter       // that the job is; nil for a record of the lane
+	slot      int           // place among the shard's active waiters
 }
+
+// sourceID tells the records apart that a job can be: that of the lane, and
+// those of the waiting log that take its place one after the other.
+type sourceID struct {
+	offset int64
+	wait   State
+}
+
+func (j *Job) id() sourceID { return sourceID{j.Offset, j.Wait} }
 
 // stage is how far this owner has brought a job.
 type stage uint8
 
 const (
-	stageReceived stage = iota // not yet compared with the journal
-	stageQueued                // may be started
-	stageStarting              // `running` is appended
-	stageRunning               // `running` is acknowledged, the work goes on
-	stageBurying               // the dead letter is being written
-	stageEnding                // the last event is appended
-	stageHanded                // handed over: runs again elsewhere
+	stageReceived  stage = iota // not yet compared with the journal
+	stageQueued                 // may be started
+	stageStarting               // `running` is appended
+	stageRunning                // `running` is acknowledged, the work goes on
+	stageBurying                // the dead letter is being written
+	stageRetrying               // `pending` is appended; queued again when it counts
+	stageDeferring              // the waiting record is being written
+	stageEnding                 // the last event is appended
+	stageHanded                 // handed over: runs again elsewhere
 )
 
 // current reports whether the journal's last `running` of the job is this
@@ -70,13 +93,19 @@ func (j *Job) current() bool { return j.begun && j.past.ran == j.ran }
 // has been compared with the journal, is not on its way to the dead letters and
 // has not ended.
 func (j *Job) endable() bool {
-	return !j.finished && (j.stage == stageQueued || j.stage == stageStarting || j.stage == stageRunning)
+	return !j.finished && (j.stage == stageQueued || j.stage == stageStarting || j.stage == stageRunning || j.stage == stageRetrying)
 }
 
 // Suspect reports whether an attempt at this job was lost with its worker.
 // Suspects run one at a time, so that a task which kills its process convicts
 // only itself.
 func (j *Job) Suspect() bool { return j.past.lost() > 0 }
+
+// Failures is how many attempts ended with an error that was worth another one.
+func (j *Job) Failures() int { return j.past.failed }
+
+// Runs is how many attempts were started, but for those handed over cleanly.
+func (j *Job) Runs() int { return j.past.running - min(j.past.handed, maxHandOvers) }
 
 // convicted reports whether the job has lost as many attempts as it may.
 func (j *Job) convicted() bool { return j.past.lost() > 0 && j.past.lost() >= j.MaxLost }
@@ -99,10 +128,14 @@ type past struct {
 	running  int   // `running` records that counted
 	open     bool  // the last of them was not handed over
 	handed   int   // of these, how many were handed over cleanly
+	failed   int   // and how many ended with an error and led to a retry
+	deferred bool  // a waiting record has taken its place
 	ended    bool
 	endedAt  int64 // journal offset of its end
-	repeat   bool  // ended as a repeat of an earlier task
-	identity Identity
+	// notBefore is until when it waits in the queue, after a retry.
+	notBefore time.Time
+	repeat    bool // ended as a repeat of an earlier task
+	identity  Identity
 }
 
 // place is a position in the journal with the fold's state just before it and
@@ -113,7 +146,11 @@ type place struct {
 	after  State
 }
 
-func (p *past) lost() int { return p.running - min(p.handed, maxHandOvers) }
+// lost is how many attempts ended with their worker, the open one included.
+func (p *past) lost() int { return p.running - min(p.handed, maxHandOvers) - p.failed }
+
+// over reports whether nothing more is to be done about this record.
+func (p *past) over() bool { return p.ended || p.deferred }
 
 // see notes that a record about this offset counted.
 func (p *past) see(at place, r *facts) {
@@ -126,9 +163,42 @@ func (p *past) see(at place, r *facts) {
 	case r.Status == schemas.Running:
 		p.running++
 		p.attempts = max(p.attempts, r.Attempt)
-		p.ran, p.open = at.after, true
+		p.ran, p.open, p.notBefore = at.after, true, time.Time{}
+	case r.Deferred:
+		p.deferred = true
 	case r.Status == schemas.Pending && p.open && r.Attempt == p.attempts:
-		p.open = false
-		p.handed++
+		p.close(r.Waiting)
 	}
+}
+
+// close ends the open attempt. One that failed counts, one that was handed over
+// or put off does not: the next has the same number.
+func (p *past) close(w *schemas.Waiting) {
+	p.open = false
+	switch {
+	case w == nil:
+		p.handed++
+		if p.handed <= maxHandOvers {
+			p.attempts--
+		}
+		return
+	case w.For == schemas.WaitRetry:
+		p.failed++
+	default:
+		p.running--
+		p.attempts--
+	}
+	if w.Until != nil {
+		p.notBefore = w.Until.Time
+	}
+}
+
+// after is this past with what happened before its record was written.
+func (p past) after(base past) past {
+	p.identity = base.identity
+	p.attempts = max(p.attempts, base.attempts)
+	p.running += base.running
+	p.handed += base.handed
+	p.failed += base.failed
+	return p
 }

@@ -14,12 +14,13 @@ func stateFacts(status schemas.Status, attempt int) *facts {
 // A task that never survives a drain must end some time.
 func TestPastLimitsHandOvers(t *testing.T) {
 	var p past
-	for attempt := 1; attempt <= maxHandOvers+2; attempt++ {
-		p.see(place{offset: int64(attempt)}, stateFacts(schemas.Running, attempt))
-		p.see(place{offset: int64(attempt)}, stateFacts(schemas.Pending, attempt))
+	for n := 1; n <= maxHandOvers+2; n++ {
+		attempt := p.attempts + 1
+		p.see(place{offset: int64(n)}, stateFacts(schemas.Running, attempt))
+		p.see(place{offset: int64(n)}, stateFacts(schemas.Pending, attempt))
 	}
-	if p.lost() != 2 || p.attempts != maxHandOvers+2 {
-		t.Errorf("%d lost of %d, want 2", p.lost(), p.attempts)
+	if p.lost() != 2 || p.attempts != 2 {
+		t.Errorf("%d lost, %d attempts, want 2 and 2: those handed over do not count", p.lost(), p.attempts)
 	}
 }
 

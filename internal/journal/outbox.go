@@ -30,6 +30,12 @@ func (p *pending) running() bool {
 	return p.event != nil && p.event.Kind == schemas.KindState && p.event.Status == schemas.Running
 }
 
+// late reports whether it is a report of an attempt that is closed already.
+func (p *pending) late() bool {
+	closed := p.job.stage == stageHanded || p.job.stage == stageRetrying || p.job.stage == stageQueued
+	return closed && p.event.Kind != schemas.KindState && !p.job.past.open
+}
+
 // stands reports whether an end that was decided from the journal alone is still
 // right after the journal went on: another owner may have handed the job over,
 // or started it.

@@ -23,6 +23,20 @@ type Port interface {
 	// must be encoded when Append returns: its event is changed if it has to be
 	// written again.
 	Append(r Record)
+	// FollowWaits and AppendWait are the same for the waiting log:
+	// [Shard.FollowWaits], and [Shard.WaitAppended] or [Shard.AppendFailed].
+	FollowWaits(from int64)
+	AppendWait(r WaitRecord)
+	// Shelve keeps a waiting record's payload until its time is near, perhaps out
+	// of memory, and returns what Restore makes a job of: Task, Bytes, MaxLost
+	// and Payload are set. A payload may be restored without having been shelved.
+	Shelve(payload any) any
+	Restore(payload any) (*Job, error)
+	// Doomed reports whether the run queue would end the task at once, because it
+	// was cancelled: then it does not wait for its time first.
+	Doomed(id Identity) bool
+	// Created is when the broker took the job's lane record.
+	Created(j *Job) time.Time
 	// Confirm asks the group's coordinator whether it accepts this member's
 	// generation right now: [Shard.Confirmed].
 	Confirm()

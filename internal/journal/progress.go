@@ -15,6 +15,9 @@ func (s *Shard) CommitPoint() (Commit, bool) {
 	for _, j := range s.tracker.live() {
 		c.include(&j.past)
 	}
+	for _, j := range s.active {
+		c.include(&j.past) // until its tombstone counts: otherwise it would rise again
+	}
 	s.prune()
 	for _, p := range s.history {
 		c.include(p)
@@ -31,12 +34,12 @@ func (s *Shard) CommitPoint() (Commit, bool) {
 // lane. Their tasks stay recognised.
 func (s *Shard) prune() {
 	var passed []endedTask
-	for offset, p := range s.history {
-		if offset >= s.tracker.prefix {
+	for id, p := range s.history {
+		if id.offset >= s.tracker.prefix || id.wait != (State{}) {
 			continue
 		}
-		delete(s.history, offset)
-		task := endedTask{identity: p.identity, source: offset, journal: p.endedAt}
+		delete(s.history, id)
+		task := endedTask{identity: p.identity, source: id.offset, journal: p.endedAt}
 		switch {
 		case p.ended && !p.repeat:
 			passed = append(passed, task)

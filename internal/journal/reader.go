@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/schemas"
 )
 
 // reader follows the journal partitions of a consumer's shards, each from where
@@ -14,7 +15,6 @@ import (
 type reader struct {
 	consumer *Consumer
 	client   *kgo.Client
-	topic    string
 	turned   chan struct{} // has a value when the partitions to follow changed
 	// following is confined to run: the shard that each partition is read for.
 	following map[int32]*Held
@@ -32,7 +32,7 @@ func newReader(c *Consumer) (*reader, error) {
 		return nil, fmt.Errorf("create journal reader: %w", err)
 	}
 	return &reader{
-		consumer: c, client: client, topic: c.config.Topics.Events(),
+		consumer: c, client: client,
 		turned: make(chan struct{}, 1), following: map[int32]*Held{},
 	}, nil
 }
@@ -56,8 +56,13 @@ func (r *reader) run(ctx context.Context) {
 			r.consumer.fetchFailed(ctx, topic, partition, err)
 		})
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-			if h := r.following[p.Partition]; h != nil && len(p.Records) > 0 {
+			h := r.following[p.Partition]
+			switch {
+			case h == nil || len(p.Records) == 0:
+			case p.Topic == r.consumer.config.Topics.Events():
 				h.readOn(p.Records)
+			default:
+				h.readWaits(p.Records)
 			}
 		})
 	}
@@ -103,36 +108,42 @@ func (r *reader) steer() {
 	default:
 		return
 	}
+	journal, waits := r.consumer.config.Topics.Events(), r.consumer.config.Topics.Scheduled()
 	held := r.consumer.snapshot()
-	var drop []int32
-	start := map[int32]kgo.Offset{}
+	drop := map[string][]int32{}
+	start := map[string]map[int32]kgo.Offset{journal: {}, waits: {}}
 	for partition := range r.following {
 		if held[partition] == nil {
-			drop = append(drop, partition)
+			drop[journal] = append(drop[journal], partition)
+			drop[waits] = append(drop[waits], partition)
 			delete(r.following, partition)
 		}
 	}
 	for partition, h := range held {
-		from, ok := h.takeFollow()
-		if !ok {
-			continue
+		for topic, from := range h.takeFollow(journal, waits) {
+			drop[topic] = append(drop[topic], partition)
+			start[topic][partition] = kgo.NewOffset().At(from)
+			r.following[partition] = h
 		}
-		drop = append(drop, partition)
-		start[partition] = kgo.NewOffset().At(from)
-		r.following[partition] = h
 	}
-	r.client.RemoveConsumePartitions(map[string][]int32{r.topic: drop})
-	r.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{r.topic: start})
+	r.client.RemoveConsumePartitions(drop)
+	r.client.AddConsumePartitions(start)
 }
 
-// takeFollow is the offset the shard asked to be followed from; false if it
-// asked for nothing new.
-func (h *Held) takeFollow() (int64, bool) {
+// takeFollow is where in which topic the shard asked to be followed from, if it
+// asked for anything new.
+func (h *Held) takeFollow(journal, waits string) map[string]int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	from := h.follow
-	h.follow = -1
-	return from, from >= 0
+	from := map[string]int64{}
+	if h.follow >= 0 {
+		from[journal] = h.follow
+	}
+	if h.followWaits >= 0 {
+		from[waits] = h.followWaits
+	}
+	h.follow, h.followWaits = -1, -1
+	return from
 }
 
 // readOn gives journal records to the shard; those of other lanes only move its
@@ -150,4 +161,55 @@ func (h *Held) readOn(records []*kgo.Record) {
 			s.Follow(entries, next)
 		}
 	})
+}
+
+// readWaits does the same for the waiting log.
+func (h *Held) readWaits(records []*kgo.Record) {
+	entries := make([]WaitEntry, 0, len(records))
+	for _, r := range records {
+		if stamp, ok := readStampOf(h.name, r.Headers); ok {
+			entries = append(entries, h.waitEntry(stamp, r))
+		}
+	}
+	next := records[len(records)-1].Offset + 1
+	h.do(func(s *Shard) {
+		if h.followWaits < 0 {
+			s.FollowWaits(entries, next)
+		}
+	})
+}
+
+// waitEntry reads a record of the waiting log. One that says nothing of what it
+// waits for is nobody's: it takes part in the fold without a key.
+func (h *Held) waitEntry(stamp Stamp, r *kgo.Record) WaitEntry {
+	e := WaitEntry{Offset: r.Offset, Stamp: stamp, Key: r.Key}
+	if _, _, ok := readWaitKey(r.Key); !ok || r.Value == nil {
+		return e
+	}
+	wait, err := decodeWait(headerOf(r, schemas.HeaderWaiting))
+	if err != nil {
+		h.consumer.log.Error("read waiting task", "shard", h.name, "offset", r.Offset, "error", err)
+		e.Key = nil
+		return e
+	}
+	e.Wait, e.Payload = wait, h.laneRecord(r, wait)
+	return e
+}
+
+// laneRecord is the record of the lane that a waiting record took the place of,
+// but for its key.
+func (h *Held) laneRecord(r *kgo.Record, w *Wait) *kgo.Record {
+	return &kgo.Record{
+		Topic: h.consumer.config.Topics.Lane(h.id.Lane), Partition: h.id.Partition, Offset: w.Offset,
+		Value: r.Value, Headers: keepHeaders(r.Headers), Timestamp: w.Created.Time,
+	}
+}
+
+func headerOf(r *kgo.Record, key string) []byte {
+	for i := range r.Headers {
+		if r.Headers[i].Key == key {
+			return r.Headers[i].Value
+		}
+	}
+	return nil
 }

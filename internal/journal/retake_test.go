@@ -31,9 +31,10 @@ func (z *zombie) retake(d *desk) {
 	z.s.Confirmed(true)
 	d.now = d.now.Add(2 * lastRetake)
 	z.s.Tick()
-	z.s.Loaded(Commit{Offset: -1}, 0, end)
+	z.s.Loaded(Commit{Offset: -1}, Bounds{0, end}, Bounds{})
 	z.s.Follow(z.logged, end)
 	fence := d.last()
+	d.landWaits(z.s)
 	z.s.Appended(fence.Stamp, end)
 	z.s.Follow([]Entry{{Offset: end, Stamp: fence.Stamp}}, end+1)
 	if !z.s.Running() {
@@ -76,9 +77,10 @@ func TestShardRetakeAcquitsWhatWasHandedOver(t *testing.T) {
 	z.write(nil)
 	z.write(event(s, j, 1, schemas.Running))
 	s.TakeOver()
-	s.Loaded(Commit{Offset: -1}, 0, 2)
+	s.Loaded(Commit{Offset: -1}, Bounds{0, 2}, Bounds{})
 	s.Receive(j)
 	s.Follow(z.logged, 2)
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 2)
 	z.logged = append(z.logged, Entry{Offset: 2, Stamp: d.last().Stamp})
 	s.Follow(z.logged, 3)
@@ -92,8 +94,8 @@ func TestShardRetakeAcquitsWhatWasHandedOver(t *testing.T) {
 	if e := d.last().Event; e != nil {
 		t.Fatalf("the conviction is written again: %+v", e)
 	}
-	if len(d.offered) != 1 || !s.Begin(j) || j.Attempt != 2 {
-		t.Fatalf("offered %d times, attempt %d, want once and attempt 2", len(d.offered), j.Attempt)
+	if len(d.offered) != 1 || !s.Begin(j) || j.Attempt != 1 {
+		t.Fatalf("offered %d times, attempt %d, want once and attempt 1", len(d.offered), j.Attempt)
 	}
 }
 
@@ -107,9 +109,10 @@ func TestShardRunsWhatWasStartedThoughItRemembersIt(t *testing.T) {
 	z.write(event(s, first, 0, schemas.Cancelled))
 	z.write(event(s, again, 1, schemas.Running))
 	s.TakeOver()
-	s.Loaded(Commit{Offset: 5, Position: 2, Before: State{z.epoch, 2}, Own: z.epoch, Window: 1}, 0, 3)
+	s.Loaded(Commit{Offset: 5, Position: 2, Before: State{z.epoch, 2}, Own: z.epoch, Window: 1}, Bounds{0, 3}, Bounds{})
 	s.Receive(again)
 	s.Follow(z.logged, 3)
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 3)
 	s.Follow([]Entry{{Offset: 3, Stamp: d.last().Stamp}}, 4)
 	if first, ok := s.window.firstSeen(again.Identity); !ok || first != 0 {
@@ -125,6 +128,7 @@ func TestShardRunsWhatWasStartedThoughItRemembersIt(t *testing.T) {
 func TestShardRetakeTellsAttemptsApartByTheirWriter(t *testing.T) {
 	s, d := running(t)
 	j := begun(t, s, 0, "a")
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 5) // it will turn out not to count
 	z := &zombie{t: t, s: s, epoch: s.own.Epoch + 50, logged: []Entry{{Offset: 0, Stamp: d.records[0].Stamp}}}
 	z.write(nil)
@@ -140,6 +144,7 @@ func TestShardRetakeTellsAttemptsApartByTheirWriter(t *testing.T) {
 func TestShardRetakeStopsWhatHasEnded(t *testing.T) {
 	s, d := running(t)
 	j := begun(t, s, 0, "a")
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 1)
 	z := &zombie{t: t, s: s, epoch: s.own.Epoch + 50, logged: []Entry{{Offset: 0, Stamp: d.records[0].Stamp}, entry(t, 1, d.last())}}
 	z.write(nil)
@@ -161,6 +166,7 @@ func TestShardRetakeStopsWhatHasEnded(t *testing.T) {
 func TestShardRetakeWritesWhatWaited(t *testing.T) {
 	s, d := running(t)
 	j := begun(t, s, 0, "a")
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 1)
 	landed := []Entry{{Offset: 0, Stamp: d.records[0].Stamp}, entry(t, 1, d.last())}
 	s.AppendFailed(d.last().Stamp, timeout())

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"slices"
 	"time"
 
 	"github.com/aiecs/tasklane/schemas"
@@ -64,8 +65,14 @@ type Shard struct {
 	outbox  outbox
 	tracker tracker
 	window  *window
-	// history is what the journal says of offsets that were not received yet.
-	history map[int64]*past
+	waits   waitlog
+	// active are the jobs of waiting records that are to run, run or are being
+	// ended; blocked are waiting records by the lane record whose place they
+	// took and that was not received yet.
+	active  []*Job
+	blocked map[int64]*waiter
+	// history is what the journal says of records that were not received yet.
+	history map[sourceID]*past
 	working int
 
 	committed Commit
@@ -81,7 +88,8 @@ type Shard struct {
 func New(c Config, port Port) *Shard {
 	return &Shard{
 		config: c, name: c.Shard.String(), port: port,
-		fenceAt: -1, raisedAt: -1, history: map[int64]*past{}, window: newWindow(c.Window),
+		fenceAt: -1, raisedAt: -1, history: map[sourceID]*past{}, window: newWindow(c.Window),
+		waits: newWaitlog(), blocked: map[int64]*waiter{},
 		committed: Commit{Offset: -1},
 	}
 }
@@ -101,16 +109,21 @@ func (s *Shard) Working() int { return s.working }
 
 // Quiet reports whether nothing is being worked on or about to start, and every
 // own record has counted.
-func (s *Shard) Quiet() bool { return s.working == 0 && s.outbox.len() == 0 }
+func (s *Shard) Quiet() bool {
+	return s.working == 0 && s.outbox.len() == 0 && len(s.waits.outbox) == 0
+}
 
 // Jobs calls visit for every job that is held and not finished.
 func (s *Shard) Jobs(visit func(*Job)) {
-	for _, j := range s.tracker.live() {
+	for _, j := range s.jobs() {
 		if !j.finished {
 			visit(j)
 		}
 	}
 }
+
+// jobs are all that are held: the lane's, and the active ones of the waiting log.
+func (s *Shard) jobs() []*Job { return slices.Concat(s.tracker.live(), s.active) }
 
 // Forget gives the shard up: the partition was revoked or lost. Work that is
 // still running is stopped; its late reports do not count.
@@ -119,7 +132,7 @@ func (s *Shard) Forget() {
 		return
 	}
 	s.phase = phaseForgotten
-	for _, j := range s.tracker.live() {
+	for _, j := range s.jobs() {
 		s.stop(j)
 	}
 }
@@ -151,8 +164,10 @@ func (s *Shard) sort(j *Job) {
 	s.recollect(j)
 	j.Attempt = j.past.attempts
 	switch {
-	case j.past.ended:
+	case j.past.over():
 		j.finished = true
+		s.unblock(j)
+	case s.blocked[j.Offset] != nil && s.unblock(j):
 	case s.repeated(j) && !j.past.started: // started once, it was decided that it runs
 		s.conclude(j, s.repeatEvent(j))
 	case j.Invalid != nil:
@@ -161,19 +176,39 @@ func (s *Shard) sort(j *Job) {
 	case j.convicted():
 		s.conclude(j, s.lostEvent(j))
 	default:
-		j.stage = stageQueued
-		s.offer(j)
+		s.queue(j)
 	}
+}
+
+// queue offers a job, or lets it wait elsewhere if its time is far off.
+func (s *Shard) queue(j *Job) {
+	j.stage = stageQueued
+	j.NotBefore = later(j.NotBefore, j.past.notBefore)
+	if j.NotBefore.Sub(s.port.Now()) > shortWait {
+		s.postpone(j, Postponement{For: schemas.WaitTime, Until: j.NotBefore})
+		return
+	}
+	s.offer(j)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // recollect takes what the journal says of a job out of the history. Records
 // about the same offset but another task are of a lane topic that was deleted
 // and made anew: they say nothing of this one.
 func (s *Shard) recollect(j *Job) {
-	p := s.history[j.Offset]
-	delete(s.history, j.Offset)
+	p := s.history[j.id()]
+	delete(s.history, j.id())
 	if p != nil && p.identity == j.Identity && j.identified() {
 		j.past = *p
+	}
+	if j.waiter != nil {
+		j.past = j.past.after(j.waiter.past())
 	}
 }
 
@@ -183,11 +218,19 @@ func (s *Shard) repeated(j *Job) bool {
 	if !j.identified() {
 		return false
 	}
-	if first, ok := s.window.firstSeen(j.Identity); ok && first < j.Offset {
+	if first, ok := s.firstSeen(j.Identity); ok && first < j.Offset {
 		return true
 	}
 	s.window.see(j.Identity, j.Offset)
 	return false
+}
+
+// firstSeen is the lane offset of a task that is known, waiting or not.
+func (s *Shard) firstSeen(id Identity) (int64, bool) {
+	if w := s.waits.waiters.byIdentity[id]; w != nil {
+		return w.offset, true
+	}
+	return s.window.firstSeen(id)
 }
 
 func (s *Shard) offer(j *Job) {
@@ -273,10 +316,22 @@ func (s *Shard) Buried(j *Job) {
 // advance moves the prefix over what is finished.
 func (s *Shard) advance() {
 	s.tracker.advance(func(j *Job) {
-		if j.identified() && !j.past.repeat && j.past.endedAt > 0 {
-			s.window.end(endedTask{identity: j.Identity, source: j.Offset, journal: j.past.endedAt})
-		}
+		s.passed(j)
 	})
+	s.unblockPassed()
+}
+
+// passed remembers the task of a record that the prefix has passed. One that
+// waits is known to the waiting log.
+func (s *Shard) passed(j *Job) {
+	task := endedTask{identity: j.Identity, source: j.Offset, journal: j.past.endedAt}
+	switch {
+	case !j.identified() || j.past.repeat:
+	case j.past.deferred:
+		s.window.forget(task)
+	case j.past.endedAt > 0:
+		s.window.end(task)
+	}
 }
 
 // post appends an event now, or after the take-over that is under way.
@@ -331,6 +386,10 @@ func (s *Shard) Appended(at Stamp, offset int64) {
 func (s *Shard) checkPassed() {
 	if p := s.outbox.first(); p != nil && p.offset >= 0 && p.offset < s.next {
 		s.doubt("an acknowledged record did not count")
+		return
+	}
+	if s.waits.passed() {
+		s.doubt("an acknowledged waiting record did not count")
 	}
 }
 
@@ -386,6 +445,7 @@ func (s *Shard) Tick() {
 		if s.config.MarkInterval > 0 && !now.Before(s.markAt) {
 			s.mark(now)
 		}
+		s.wake(now)
 	}
 }
 

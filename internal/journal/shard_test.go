@@ -22,6 +22,11 @@ type desk struct {
 	confirms int
 	follows  []int64
 	notes    []string
+
+	waits       []WaitRecord
+	landed      int // of them
+	waitFollows []int64
+	doomed      map[Identity]bool
 }
 
 func (d *desk) Now() time.Time                           { return d.now }
@@ -35,6 +40,28 @@ func (d *desk) Start(j *Job)                             { d.started = append(d.
 func (d *desk) Stop(j *Job)                              { d.stopped = append(d.stopped, j) }
 func (d *desk) Settled(*Job)                             { d.settled++ }
 func (d *desk) Note(_ slog.Level, what string, _ ...any) { d.notes = append(d.notes, what) }
+
+func (d *desk) FollowWaits(from int64)            { d.waitFollows = append(d.waitFollows, from) }
+func (d *desk) AppendWait(r WaitRecord)           { d.waits = append(d.waits, r) }
+func (d *desk) Shelve(payload any) any            { return payload }
+func (d *desk) Restore(payload any) (*Job, error) { j := *payload.(*Job); return &j, nil }
+func (d *desk) Doomed(id Identity) bool           { return d.doomed[id] }
+func (d *desk) Created(*Job) time.Time            { return d.now }
+
+// landWaits lets what was appended to the waiting log land, be acknowledged and
+// be read.
+func (d *desk) landWaits(s *Shard) {
+	for ; d.landed < len(d.waits); d.landed++ {
+		r := d.waits[d.landed]
+		offset := int64(d.landed)
+		e := WaitEntry{Offset: offset, Stamp: r.Stamp, Key: r.Key}
+		if r.Wait != nil {
+			e.Wait, e.Payload = r.Wait, &Job{Task: r.Job.Task, Bytes: r.Job.Bytes, MaxLost: r.Job.MaxLost}
+		}
+		s.WaitAppended(r.Stamp, offset)
+		s.FollowWaits([]WaitEntry{e}, offset+1)
+	}
+}
 
 func (d *desk) last() Record { return d.records[len(d.records)-1] }
 
@@ -51,7 +78,8 @@ func running(t *testing.T) (*Shard, *desk) {
 	t.Helper()
 	s, d := newShard(t)
 	s.TakeOver()
-	s.Loaded(Commit{Offset: -1}, 0, 0)
+	s.Loaded(Commit{Offset: -1}, Bounds{0, 0}, Bounds{})
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 0)
 	s.Follow([]Entry{{Offset: 0, Stamp: d.last().Stamp}}, 1)
 	if !s.Running() {
@@ -95,6 +123,7 @@ func TestShardLife(t *testing.T) {
 	if len(d.started) != 0 {
 		t.Fatal("work starts before `running` is acknowledged")
 	}
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 1)
 	if len(d.started) != 1 || s.Working() != 1 {
 		t.Fatalf("started %d, working %d, want 1 and 1", len(d.started), s.Working())
@@ -109,7 +138,9 @@ func TestShardLife(t *testing.T) {
 	if s.Report(j, s.NewEvent(j, schemas.KindProgress, schemas.Running)) {
 		t.Fatal("a report after the end is taken")
 	}
+	d.landWaits(s)
 	s.Appended(d.records[2].Stamp, 2)
+	d.landWaits(s)
 	s.Appended(d.records[3].Stamp, 3)
 	if c, _ := s.CommitPoint(); c.Offset != 0 {
 		t.Fatalf("acknowledged but not counted, and the commit is %+v", c)
@@ -132,7 +163,7 @@ func TestShardLife(t *testing.T) {
 func TestShardReadsTheJournalBeforeItFences(t *testing.T) {
 	s, d := newShard(t)
 	s.TakeOver()
-	s.Loaded(Commit{Offset: -1}, 0, 2)
+	s.Loaded(Commit{Offset: -1}, Bounds{0, 2}, Bounds{})
 	if len(d.records) != 0 {
 		t.Fatal("fences before the journal is read")
 	}
@@ -150,7 +181,7 @@ func TestShardReadsTheJournalBeforeItFences(t *testing.T) {
 func TestShardFencesWhenNothingIsDelivered(t *testing.T) {
 	s, d := newShard(t)
 	s.TakeOver()
-	s.Loaded(Commit{Offset: -1}, 0, 5) // the end may be a marker that nobody delivers
+	s.Loaded(Commit{Offset: -1}, Bounds{0, 5}, Bounds{}) // the end may be a marker that nobody delivers
 	d.now = d.now.Add(2 * stallTime)
 	s.Tick()
 	if len(d.records) != 1 {
@@ -170,7 +201,7 @@ func TestShardStartsFromTheCommitsState(t *testing.T) {
 	s, d := newShard(t)
 	epoch := d.now.UnixMilli() + 5
 	s.TakeOver()
-	s.Loaded(Commit{Offset: 1, Position: 10, Before: State{epoch, 5}, Own: epoch, Window: 10}, 0, 12)
+	s.Loaded(Commit{Offset: 1, Position: 10, Before: State{epoch, 5}, Own: epoch, Window: 10}, Bounds{0, 12}, Bounds{})
 	j := job(1, "a")
 	e := s.NewEvent(j, schemas.KindState, schemas.Completed)
 	s.Follow([]Entry{
@@ -202,7 +233,7 @@ func TestShardLoadedBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, d := newShard(t)
 			s.TakeOver()
-			s.Loaded(test.commit, test.start, test.end)
+			s.Loaded(test.commit, Bounds{test.start, test.end}, Bounds{})
 			if d.follows[0] != test.follow || s.fold != test.fold || s.known < test.commit.Before.Epoch {
 				t.Errorf("follows %d with %v, want %d with %v", d.follows[0], s.fold, test.follow, test.fold)
 			}
@@ -216,7 +247,7 @@ func TestShardDoubtsWhatIsReadPastWithoutCounting(t *testing.T) {
 	for _, ackFirst := range []bool{true, false} {
 		s, d := running(t)
 		j := begun(t, s, 0, "a")
-		steps := []func(){func() { s.Appended(d.last().Stamp, 1) }, func() { s.Follow(nil, 2) }}
+		steps := []func(){func() { d.landWaits(s); s.Appended(d.last().Stamp, 1) }, func() { s.Follow(nil, 2) }}
 		if !ackFirst {
 			slices.Reverse(steps)
 		}
@@ -238,6 +269,7 @@ func TestShardDoubtsWhatIsReadPastWithoutCounting(t *testing.T) {
 func TestShardDoubtWritesNothing(t *testing.T) {
 	s, d := running(t)
 	j := begun(t, s, 0, "a")
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 1)
 	s.AppendFailed(d.last().Stamp, timeout())
 	written := len(d.records)
@@ -259,6 +291,7 @@ func TestShardForgottenIsSilent(t *testing.T) {
 	s, d := running(t)
 	j, other := begun(t, s, 0, "a"), job(1, "b")
 	s.Receive(other)
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 1)
 	event := s.NewEvent(j, schemas.KindState, schemas.Completed)
 	written := len(d.records)
@@ -272,9 +305,10 @@ func TestShardForgottenIsSilent(t *testing.T) {
 	}
 	s.Receive(job(2, "c"))
 	s.Buried(other)
-	s.Loaded(Commit{}, 0, 0)
+	s.Loaded(Commit{}, Bounds{0, 0}, Bounds{})
 	s.LoadFailed(timeout())
 	s.Confirmed(true)
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 1)
 	s.AppendFailed(d.last().Stamp, timeout())
 	s.Follow([]Entry{{Offset: 1, Stamp: d.last().Stamp}}, 2)
@@ -292,8 +326,9 @@ func TestShardIgnoresThePastOfAnotherTask(t *testing.T) {
 	old, again := job(0, "old"), job(0, "new")
 	ended := s.NewEvent(old, schemas.KindState, schemas.Completed)
 	s.TakeOver()
-	s.Loaded(Commit{Offset: -1}, 0, 2)
+	s.Loaded(Commit{Offset: -1}, Bounds{0, 2}, Bounds{})
 	s.Follow([]Entry{{Offset: 0, Stamp: Stamp{"fast/3", 5, 1}}, entry(t, 1, Record{Stamp: Stamp{"fast/3", 5, 2}, Event: ended})}, 2)
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 2)
 	s.Receive(again)
 	s.Follow([]Entry{{Offset: 2, Stamp: d.last().Stamp}}, 3)
@@ -338,7 +373,8 @@ func TestShardRetakeBacksOffAndForgives(t *testing.T) {
 	if waited[0] != firstRetake || waited[8] != lastRetake || !slices.IsSorted(waited) {
 		t.Errorf("pauses %v, want rising from %v to %v", waited, firstRetake, lastRetake)
 	}
-	s.Loaded(Commit{Offset: -1}, 0, 0)
+	s.Loaded(Commit{Offset: -1}, Bounds{0, 0}, Bounds{})
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 0)
 	s.Follow([]Entry{{Offset: 0, Stamp: d.last().Stamp}}, 1)
 	d.now = d.now.Add(2 * steadyTime)
@@ -387,6 +423,7 @@ func TestShardDeadLetters(t *testing.T) {
 	if e == nil || e.ErrorCode != schemas.CodeInvalidTask || e.TaskID != "a" {
 		t.Fatalf("after its dead letter the task ends with %+v", e)
 	}
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 1)
 	s.Follow([]Entry{entry(t, 1, d.last())}, 2)
 	if c, _ := s.CommitPoint(); c.Offset != 2 {
@@ -397,6 +434,7 @@ func TestShardDeadLetters(t *testing.T) {
 func TestShardHandOverIsNotHeldAgainstTheTask(t *testing.T) {
 	s, d := running(t)
 	j := begun(t, s, 0, "a")
+	d.landWaits(s)
 	s.Appended(d.last().Stamp, 1)
 	if !s.HandOver(j) || s.HandOver(j) {
 		t.Fatal("a job is handed over once")
@@ -407,13 +445,14 @@ func TestShardHandOverIsNotHeldAgainstTheTask(t *testing.T) {
 	}
 	next, desk := newShard(t)
 	next.TakeOver()
-	next.Loaded(Commit{Offset: -1}, 0, 3)
+	next.Loaded(Commit{Offset: -1}, Bounds{0, 3}, Bounds{})
 	next.Receive(job(0, "a"))
 	next.Follow([]Entry{{Offset: 0, Stamp: d.records[0].Stamp}, entry(t, 1, d.records[1]), entry(t, 2, d.records[2])}, 3)
+	desk.landWaits(next)
 	next.Appended(desk.last().Stamp, 3)
 	next.Follow([]Entry{{Offset: 3, Stamp: desk.last().Stamp}}, 4)
 	again := desk.offered[0]
-	if !next.Begin(again) || again.Attempt != 2 || again.Suspect() {
+	if !next.Begin(again) || again.Attempt != 1 || again.Suspect() {
 		t.Fatalf("the successor's attempt is %d, suspect %v", again.Attempt, again.Suspect())
 	}
 }
@@ -427,7 +466,7 @@ func FuzzShardFollow(f *testing.F) {
 	f.Fuzz(func(t *testing.T, epoch, seq int64, value []byte) {
 		s, _ := newShard(t)
 		s.TakeOver()
-		s.Loaded(Commit{Offset: -1}, 0, 2)
+		s.Loaded(Commit{Offset: -1}, Bounds{0, 2}, Bounds{})
 		s.Receive(job(0, "a"))
 		s.Follow([]Entry{{Offset: 0, Stamp: Stamp{"fast/3", epoch, seq}, Value: value}, {Offset: 1, Stamp: Stamp{"fast/3", epoch, seq}, Value: value}}, 2)
 		for offset, p := range s.history {

@@ -29,27 +29,32 @@ func (s *Shard) TakeOver() {
 	s.port.Load()
 }
 
+// Bounds are the offsets at which a partition starts and ends.
+type Bounds struct{ Start, End int64 }
+
 // Loaded answers [Port.Load]: the group's commit for the lane's partition, and
-// the offsets at which the journal starts and ends.
-func (s *Shard) Loaded(c Commit, journalStart, journalEnd int64) {
+// where the journal and the waiting log start and end.
+func (s *Shard) Loaded(c Commit, journal, waits Bounds) {
 	if s.phase != phaseLoading {
 		return
 	}
 	s.phase = phaseReading
-	s.commit, s.readEnd = c, journalEnd
+	s.commit, s.readEnd = c, journal.End
 	s.known = max(s.known, c.Own, c.Before.Epoch)
 	s.fold, s.foldFrom = c.Before, c.Position
 	switch {
-	case c.Position < journalStart: // retention has passed it; the state before it still bounds what counts
-		s.foldFrom = journalStart
-	case c.Position > journalEnd: // the journal was replaced by a shorter one
-		s.fold, s.foldFrom = State{}, journalStart
+	case c.Position < journal.Start: // retention has passed it; the state before it still bounds what counts
+		s.foldFrom = journal.Start
+	case c.Position > journal.End: // the journal was replaced by a shorter one
+		s.fold, s.foldFrom = State{}, journal.Start
 	}
-	s.next = min(max(c.Window, journalStart), s.foldFrom)
+	s.next = min(max(c.Window, journal.Start), s.foldFrom)
 	s.fenceAt, s.raisedAt = -1, -1
-	s.history = map[int64]*past{}
+	s.history = map[sourceID]*past{}
 	s.window = newWindow(s.config.Window)
+	s.waits.begin(waits.Start, waits.End)
 	s.port.Follow(s.next)
+	s.port.FollowWaits(s.waits.next)
 	s.readOn()
 }
 
@@ -137,6 +142,8 @@ func (s *Shard) settle(at place) {
 	if p.running() {
 		s.start(p.job)
 	}
+	s.requeue(p.job)
+	s.writeWait(p.job)
 	s.port.Settled(p.job)
 }
 
@@ -145,7 +152,10 @@ func (s *Shard) observe(j *Job, e *schemas.Event, at place) {
 	switch e.Kind {
 	case schemas.KindState, schemas.KindRepeat:
 		j.past.see(at, factsOf(e))
-		j.finished = j.finished || j.past.ended
+		if !j.finished && j.past.over() {
+			j.finished = true
+			s.over(j)
+		}
 	default:
 		if !j.past.started {
 			j.past.started, j.past.first = true, at
@@ -163,17 +173,17 @@ func (s *Shard) learn(e *Entry, at place) {
 		return
 	}
 	identity := IdentityOf(r.UserID, r.TaskID)
-	if r.Source.Offset < s.commit.Offset {
+	if r.Source.Offset < s.commit.Offset && r.wait == (State{}) {
 		s.remember(r, identity, e.Offset)
 		return
 	}
-	p := s.history[r.Source.Offset]
+	p := s.history[r.id()]
 	if p == nil || p.identity != identity {
 		p = &past{identity: identity}
-		s.history[r.Source.Offset] = p
+		s.history[r.id()] = p
 	}
 	p.see(at, r)
-	if r.Kind != schemas.KindRepeat {
+	if r.Kind != schemas.KindRepeat && r.wait == (State{}) {
 		s.window.see(identity, r.Source.Offset)
 	}
 }
@@ -197,7 +207,7 @@ func (s *Shard) remember(r *facts, identity Identity, journal int64) {
 
 // readOn fences once everything that stood in the journal has been read.
 func (s *Shard) readOn() {
-	if s.phase == phaseReading && s.next >= s.readEnd {
+	if s.phase == phaseReading && s.next >= s.readEnd && s.waits.next >= s.waits.readEnd {
 		s.fence()
 	}
 	s.checkFence()
@@ -210,21 +220,27 @@ func (s *Shard) fence() {
 	s.known = s.own.Epoch
 	s.fenceAt = -1
 	s.phase = phaseFencing
+	s.waits.own, s.waits.fenceAt = s.own, -1
 	s.port.Append(Record{Stamp: s.stamp(), Sign: s.sign(schemas.KindFence, now)})
+	s.port.AppendWait(WaitRecord{
+		Stamp: s.waitStamp(), Key: waitFenceKey(s.config.Shard.Lane, s.waits.own), Sign: s.sign(schemas.KindFence, now),
+	})
 }
 
 // checkFence ends the take-over once the own fence is both acknowledged and
 // read: only if that very record raised the epoch is everything before it known
 // and everything after it ours.
 func (s *Shard) checkFence() {
-	if s.phase != phaseFencing || s.fenceAt < 0 || s.next <= s.fenceAt {
+	if s.phase != phaseFencing || s.fenceAt < 0 || s.next <= s.fenceAt || !s.waits.fenced() {
 		return
 	}
-	if s.fold.Epoch == s.own.Epoch && s.raisedAt == s.fenceAt {
-		s.run()
+	if s.fold.Epoch == s.own.Epoch && s.raisedAt == s.fenceAt && s.waits.raised() {
+		if !s.clearStale() {
+			s.run()
+		}
 		return
 	}
-	s.contest(s.fold.Epoch)
+	s.contest(max(s.fold.Epoch, s.waits.fold.Epoch))
 }
 
 // contest stops writing: another owner's fence counts. Whether it is an old
@@ -272,15 +288,17 @@ func (s *Shard) run() {
 	s.port.Note(slog.LevelInfo, "shard taken over", "epoch", s.own.Epoch, "held", s.tracker.len(), "known", len(s.history))
 	s.tracker.prefix = max(s.tracker.prefix, s.commit.Offset)
 	unsent := s.outbox.take()
-	for _, j := range s.tracker.live() {
+	for _, j := range s.jobs() {
 		s.reconcile(j)
 	}
 	s.prune()
 	s.resend(unsent)
-	for _, j := range s.tracker.live() {
+	s.takeWaits()
+	for _, j := range s.jobs() {
 		s.resume(j)
 	}
 	s.advance()
+	s.wake(now)
 }
 
 // reconcile replaces what a held job knows of its past by the journal's word.
@@ -288,11 +306,14 @@ func (s *Shard) reconcile(j *Job) {
 	mine := j.past
 	j.past = past{}
 	s.recollect(j)
+	j.written = false
 	switch {
+	case j.waiter != nil:
+		s.reconcileWait(j)
 	case j.Offset < s.commit.Offset:
 		j.past.ended, j.past.endedAt = true, mine.endedAt
 		j.finished = true
-	case j.past.ended:
+	case j.past.over():
 		j.finished = true
 	default:
 		j.finished = j.buried
@@ -306,16 +327,30 @@ func (s *Shard) reconcile(j *Job) {
 	}
 }
 
+// reconcileWait does so for a job of the waiting log. Its record is gone if
+// another owner has buried it.
+func (s *Shard) reconcileWait(j *Job) {
+	j.finished = j.past.over()
+	if s.waits.waiters.find(j.Identity, j.Wait) == nil {
+		j.finished = true
+		s.release(j)
+	}
+}
+
 // resend appends what had not counted again, under the new epoch. A job whose
 // `running` did not count, or was followed by another owner's, gets a new one
 // first: its work goes on, or starts when that is acknowledged.
 func (s *Shard) resend(unsent []pending) {
 	seen := map[*Job]bool{}
+	s.closeCounted(unsent)
 	for _, p := range unsent {
 		if p.counted || p.job == nil || p.job.finished {
 			if p.job != nil {
 				s.port.Settled(p.job)
 			}
+			continue
+		}
+		if p.event.Deferred { // takeWaits says so again
 			continue
 		}
 		if !p.stands() {
@@ -324,16 +359,26 @@ func (s *Shard) resend(unsent []pending) {
 			continue
 		}
 		s.reopen(p.job, seen)
-		if p.running() || p.job.stage == stageHanded && !p.job.current() {
+		if p.running() || p.job.stage == stageHanded && !p.job.current() || p.late() {
 			s.port.Settled(p.job)
 			continue
 		}
 		p.event.Attempt = p.job.Attempt
 		s.post(p.job, p.event)
 	}
-	for _, j := range s.tracker.live() {
+	for _, j := range s.jobs() {
 		if !j.finished {
 			s.reopen(j, seen)
+		}
+	}
+}
+
+// closeCounted lets jobs go back to the queue whose attempt is closed in the
+// journal, though its `running` may be missing there.
+func (s *Shard) closeCounted(unsent []pending) {
+	for _, p := range unsent {
+		if p.counted && p.job != nil && p.job.stage == stageRetrying && p.event.Waiting != nil {
+			p.job.stage, p.job.begun = stageQueued, false
 		}
 	}
 }
@@ -359,10 +404,16 @@ func (s *Shard) reopen(j *Job, seen map[*Job]bool) {
 func (s *Shard) resume(j *Job) {
 	switch {
 	case j.finished:
+	case j.stage == stageReceived && j.waiter != nil:
+		s.ready(j)
 	case j.stage == stageReceived:
 		s.sort(j)
 	case j.stage == stageStarting && j.current():
 		s.start(j)
+	case j.stage == stageRetrying:
+		s.requeue(j)
+	case j.stage == stageDeferring:
+		s.writeWait(j)
 	case j.stage == stageQueued && j.convicted():
 		s.conclude(j, s.lostEvent(j))
 	case j.stage == stageQueued && !j.offered:

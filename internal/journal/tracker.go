@@ -1,5 +1,10 @@
 package journal
 
+import (
+	"cmp"
+	"slices"
+)
+
 // tracker holds the received jobs from the first unfinished one on, in the
 // order of their offsets. Lane offsets have gaps (compaction, transaction
 // markers), so only received offsets are ever looked at: the prefix ends at one
@@ -23,6 +28,16 @@ func (t *tracker) last() int64 {
 		return -1
 	}
 	return t.jobs[len(t.jobs)-1].Offset
+}
+
+// find is the tracked job of an offset, nil if there is none.
+func (t *tracker) find(offset int64) *Job {
+	live := t.live()
+	i, found := slices.BinarySearchFunc(live, offset, func(j *Job, offset int64) int { return cmp.Compare(j.Offset, offset) })
+	if !found {
+		return nil
+	}
+	return live[i]
 }
 
 // add takes a job; false for one that was received before.

@@ -39,7 +39,7 @@ func wideWorlds() []scenario {
 // The seeds are fixed; a walk that fails is shortened before it is shown.
 func TestWalk(t *testing.T) {
 	walks := effort(t, 2500)
-	for _, s := range wideWorlds() {
+	for _, s := range append(wideWorlds(), wideWaitWorlds()...) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			steps := 0
@@ -132,7 +132,7 @@ func shorten(s *scenario, trace []action) string {
 // TestWalkRapid draws the actions from rapid, which shrinks what fails its own
 // way and takes other paths than a uniform choice does.
 func TestWalkRapid(t *testing.T) {
-	worlds := wideWorlds()
+	worlds := append(wideWorlds(), wideWaitWorlds()...)
 	rapid.Check(t, func(t *rapid.T) {
 		s := worlds[rapid.IntRange(0, len(worlds)-1).Draw(t, "world")]
 		w := newWorld(&s)

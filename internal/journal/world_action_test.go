@@ -30,6 +30,10 @@ const (
 	doGive
 	doRestart
 	doLose
+	doLandWait
+	doAckWait
+	doReadWaits
+	doWake
 
 	firstFault
 	doTakeAway
@@ -44,6 +48,9 @@ const (
 	doStall
 	doLoseAnswer
 	doRejoin
+	doRetry
+	doDefer
+	doCompact
 )
 
 // action is one thing that happens; arg is a task, a count or an index.
@@ -63,6 +70,9 @@ func (a action) String() string {
 		doRetake: "%s takes over again (%d)", doCommit: "%s sends a commit (%d)", doAnswerCommit: "%s's commit arrives (%d)",
 		doAssign: "%s is assigned the partition (%d)", doLearnLost: "%s learns that it lost the partition (%d)",
 		doGive: "the coordinator gives the partition to %s (%d)", doRestart: "%s starts again (%d)", doLose: "a late record of %s is lost (%d)",
+		doLandWait: "append %s's waiting record, %d in its queue, lands", doAckWait: "%s gets its oldest acknowledgement of the waiting log (%d)",
+		doReadWaits: "%s's reader delivers the waiting log (%d)", doWake: "the time of %s's waiting task comes (%d)", doRetry: "%s's task %d is to be tried again soon", doDefer: "%s's task %d is to wait long",
+		doCompact:  "%s looks on as the waiting log is compacted (%d)",
 		firstFault: "%s %d", doTakeAway: "the owner's session times out: the partition goes to %s (%d)", doLeave: "%s gives the partition up in order (%d)",
 		doCrash: "%s crashes (%d)", doBrokerRestart: "the broker restarts: %s's unacknowledged records are appended again (%d)",
 		doFail: "%s's appends time out (%d)", doReport: "%s reports progress of task %d", doHandOver: "%s hands over task %d",
@@ -119,9 +129,10 @@ func (o *owner) network(add func(verb, int)) {
 			break
 		}
 	}
-	if len(o.flights) > 0 && o.w.left.fail > 0 {
+	if len(o.flights)+len(o.waitFlights) > 0 && o.w.left.fail > 0 {
 		add(doFail, 0)
 	}
+	o.waitNetwork(add)
 	if o.w.left.restart > 0 && slices.ContainsFunc(o.flights, func(f flight) bool { return f.offset >= 0 }) {
 		add(doBrokerRestart, 0)
 	}
@@ -130,6 +141,23 @@ func (o *owner) network(add func(verb, int)) {
 		if o.w.left.stalls > 0 {
 			add(doLoseAnswer, 0)
 		}
+	}
+}
+
+func (o *owner) waitNetwork(add func(verb, int)) {
+	for i, f := range o.waitFlights {
+		if f.offset < 0 {
+			add(doLandWait, i)
+			if !o.w.reorder || !o.w.restarted {
+				break
+			}
+		}
+	}
+	if len(o.waitOrphans) > 0 {
+		add(doLandWait, -1)
+	}
+	if len(o.waitFlights) > 0 && o.waitFlights[0].offset >= 0 {
+		add(doAckWait, 0)
 	}
 }
 
@@ -151,8 +179,14 @@ func (o *owner) shardActions(add func(verb, int)) {
 		}
 		add(doRead, -1)
 	}
+	if o.waitsAt >= 0 && o.waitsAt < o.w.waitsEnd() {
+		add(doReadWaits, -1)
+	}
 	if o.laneNext < int64(len(o.w.lane)) {
 		add(doReceive, 0)
+	}
+	if s.phase == phaseRunning && len(s.waits.waiters.resting) > 0 {
+		add(doWake, 0)
 	}
 	if s.phase == phaseDoubting {
 		add(doRetake, 0)
@@ -170,8 +204,17 @@ func (o *owner) shardActions(add func(verb, int)) {
 
 func (o *owner) jobActions(add func(verb, int)) {
 	left := &o.w.left
-	for _, j := range o.shard.tracker.live() {
+	for _, j := range o.shard.jobs() {
 		offset := int(j.Offset)
+		if o.job(j.Offset) != j {
+			continue
+		}
+		if left.retries > 0 && j.working && j.stage == stageRunning && !j.finished {
+			add(doRetry, offset)
+		}
+		if left.defers > 0 && j.working && j.stage == stageRunning && !j.finished {
+			add(doDefer, offset)
+		}
 		if j.offered && (o.shard.phase == phaseRunning || !o.w.eager) {
 			add(doBegin, offset)
 		}
@@ -184,7 +227,7 @@ func (o *owner) jobActions(add func(verb, int)) {
 		if left.handOvers > 0 && o.shard.phase == phaseRunning && (j.stage == stageRunning || j.stage == stageStarting) {
 			add(doHandOver, offset)
 		}
-		if left.cancels > 0 && !j.finished && j.stage != stageEnding && j.stage != stageHanded {
+		if left.cancels > 0 && !j.finished && j.stage != stageEnding && j.stage != stageHanded && j.stage != stageDeferring {
 			add(doCancel, offset)
 		}
 	}
@@ -204,6 +247,9 @@ func (o *owner) groupActions(add func(verb, int)) {
 }
 
 func (w *world) coordinatorActions() (out []action) {
+	if w.left.compacts > 0 && len(w.waits) > 1 {
+		out = append(out, action{doCompact, 0, 0})
+	}
 	for i, o := range w.owners {
 		switch {
 		case !o.up:
@@ -227,6 +273,8 @@ func (w *world) do(a action) {
 	switch {
 	case a.verb > firstFault:
 		w.doFault(o, a)
+	case a.verb >= doLandWait:
+		w.doWaits(o, a)
 	case a.verb >= doCommit:
 		w.doGroup(o, a)
 	default:
@@ -252,10 +300,10 @@ func (w *world) doWork(o *owner, a action) {
 	case doLoad:
 		o.loading = false
 		if a.arg == 1 { // the answer of before took its time
-			o.shard.Loaded(o.asked, 0, o.askedEnd)
+			o.shard.Loaded(o.asked, Bounds{0, o.askedEnd}, Bounds{0, o.askedWaits})
 			return
 		}
-		o.shard.Loaded(w.commit, 0, int64(len(w.journal)))
+		o.shard.Loaded(w.commit, Bounds{0, int64(len(w.journal))}, Bounds{0, w.waitsEnd()})
 	case doConfirm:
 		o.confirming, o.contested = false, !o.holds()
 		o.shard.Confirmed(o.holds())
@@ -280,6 +328,32 @@ func (w *world) doWork(o *owner, a action) {
 	case doRetake:
 		o.shard.retakeAt = time.Time{}
 		o.shard.Tick()
+	}
+}
+
+func (w *world) doWaits(o *owner, a action) {
+	switch a.verb {
+	case doLandWait:
+		if a.arg < 0 {
+			w.landWait(o.waitOrphans[0])
+			o.waitOrphans = slices.Clone(o.waitOrphans[1:])
+			return
+		}
+		o.waitFlights = slices.Clone(o.waitFlights)
+		o.waitFlights[a.arg].offset = w.landWait(o.waitFlights[a.arg].record)
+	case doAckWait:
+		f := o.waitFlights[0]
+		o.waitFlights = slices.Clone(o.waitFlights[1:])
+		o.shard.WaitAppended(f.record.Stamp, f.offset)
+	case doWake:
+		o.shard.rouse(o.shard.waits.waiters.resting[0])
+	case doReadWaits:
+		var entries []WaitEntry
+		for _, r := range w.waitsFrom(o.waitsAt) {
+			entries = append(entries, r.WaitEntry)
+		}
+		o.waitsAt = w.waitsEnd()
+		o.shard.FollowWaits(entries, o.waitsAt)
 	}
 }
 
@@ -377,13 +451,23 @@ func (w *world) doFault(o *owner, a action) {
 		for i := range o.flights {
 			o.flights[i].offset = -1
 		}
+		o.waitFlights = slices.Clone(o.waitFlights)
+		for i := range o.waitFlights {
+			o.waitFlights[i].offset = -1
+		}
 	case doFail:
 		w.left.fail--
-		failed := o.flights
+		failed, failedWaits := o.flights, o.waitFlights
 		o.orphan()
 		for _, f := range failed {
 			o.shard.AppendFailed(f.record.Stamp, timeout())
 		}
+		for _, f := range failedWaits {
+			o.shard.AppendFailed(f.record.Stamp, timeout())
+		}
+	case doCompact:
+		w.left.compacts--
+		w.compactWaits()
 	case doLoseAnswer:
 		w.left.stalls--
 		c := o.commit
@@ -401,7 +485,7 @@ func (w *world) doJobFault(o *owner, a action) {
 		w.left.reports--
 		j := o.job(int64(a.arg))
 		e := s.NewEvent(j, schemas.KindProgress, schemas.Running)
-		e.Progress = &schemas.Progress{Current: j.Offset, Total: int64(w.left.reports) + 1}
+		e.Progress = &schemas.Progress{Current: j.Offset, Total: int64(w.left.reports) + 1, Unit: j.Wait.waitID()}
 		s.Report(j, e)
 	case doHandOver:
 		w.left.handOvers--
@@ -410,6 +494,12 @@ func (w *world) doJobFault(o *owner, a action) {
 		w.left.cancels--
 		j := o.job(int64(a.arg))
 		s.Conclude(j, s.NewEvent(j, schemas.KindState, schemas.Cancelled))
+	case doRetry:
+		w.left.retries--
+		s.Postpone(o.job(int64(a.arg)), Postponement{For: schemas.WaitRetry, Until: s.port.Now().Add(time.Millisecond)})
+	case doDefer:
+		w.left.defers--
+		s.Postpone(o.job(int64(a.arg)), Postponement{For: schemas.WaitRetry, Until: s.port.Now().Add(24 * time.Hour)})
 	case doMark:
 		w.left.marks--
 		s.markAt = time.Time{}
@@ -469,7 +559,7 @@ func (w *world) handedOverAgain() {
 		if o.shard == nil || !o.holds() {
 			continue
 		}
-		for _, j := range o.shard.tracker.live() {
+		for _, j := range o.shard.jobs() {
 			if j.stage == stageHanded {
 				w.give(w.owners[1-i])
 				return

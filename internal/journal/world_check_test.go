@@ -22,6 +22,9 @@ func (f *refFold) step(s Stamp) bool {
 // taskTruth is what the full fold says of one lane offset.
 type taskTruth struct {
 	ended, repeat bool
+	deferred      bool // a waiting record has taken its place
+	final         bool // of a lane record: the task has ended, whatever it waited for
+	failed        int
 	endedAt       int64
 	running       int
 	attempts      int
@@ -31,17 +34,27 @@ type taskTruth struct {
 	reports       uint64 // set of those that counted
 }
 
-func (t *taskTruth) lost() int { return t.running - min(t.handed, maxHandOvers) }
+func (t *taskTruth) lost() int { return t.running - min(t.handed, maxHandOvers) - t.failed }
 
 func (t *taskTruth) see(r *landed) {
 	switch {
 	case r.kind == schemas.KindRepeat || r.kind == schemas.KindState && r.status.Terminal():
 		t.ended, t.repeat, t.endedAt = true, r.kind == schemas.KindRepeat, r.Offset
+		t.final = true
 	case r.kind == schemas.KindState && r.status == schemas.Running:
 		t.running, t.attempts, t.runner, t.open = t.running+1, max(t.attempts, r.attempt), r.worker, true
+	case r.deferred:
+		t.deferred = true
 	case r.kind == schemas.KindState && r.status == schemas.Pending && t.open && r.attempt == t.attempts:
-		t.handed++
 		t.open = false
+		if waitedFor(r) {
+			t.failed++
+			return
+		}
+		t.handed++
+		if t.handed <= maxHandOvers {
+			t.attempts--
+		}
 	case r.report > 0:
 		t.reports |= 1 << r.report
 	}
@@ -51,6 +64,7 @@ func (t *taskTruth) see(r *landed) {
 type truth struct {
 	fold  refFold
 	tasks []taskTruth
+	waits map[string]taskTruth // by round
 }
 
 func newTruth(tasks int) truth { return truth{tasks: make([]taskTruth, tasks)} }
@@ -58,7 +72,7 @@ func newTruth(tasks int) truth { return truth{tasks: make([]taskTruth, tasks)} }
 func (t *truth) see(r *landed) bool {
 	counts := t.fold.step(r.Stamp)
 	if counts && r.source >= 0 {
-		t.tasks[r.source].see(r)
+		t.set(r)
 	}
 	return counts
 }
@@ -90,13 +104,19 @@ func (w *world) land(r landed) int64 {
 
 // judge checks a record that counts against what counted before it.
 func (w *world) judge(r *landed) {
-	t := &w.truth.tasks[r.source]
+	whole := w.truth.whole(w, r.source, r.wait)
+	t := &whole
 	terminal := r.kind == schemas.KindState && r.status.Terminal()
 	switch {
-	case t.ended && (terminal || r.kind == schemas.KindRepeat):
+	case w.truth.tasks[r.source].final && (terminal || r.kind == schemas.KindRepeat):
 		w.fail("I1: two ends of task %d count: %s", r.source, r)
-	case t.ended:
+	case w.truth.tasks[r.source].final:
 		w.fail("I2: something counts after the end of task %d: %s", r.source, r)
+	case t.deferred:
+		w.fail("WAIT: %s counts after another record has taken its place", r)
+	case r.deferred && !w.replaced(r.source, r.wait):
+		w.fail("WAIT: %s, but no record takes its place", r)
+	case r.deferred:
 	case terminal && w.window >= len(w.lane) && w.identityEnded(r.source):
 		w.fail("I1: two records of the same task end as run: %s", r)
 	case r.kind == schemas.KindRepeat:
@@ -159,6 +179,7 @@ func (w *world) checkKnown(o *owner) {
 		return
 	}
 	full := truthOf(refFold{}, w.journal[:s.fenceAt], len(w.lane))
+	w.checkWaits(o, &full)
 	if full.fold.epoch >= s.own.Epoch {
 		w.fail("KNOW: %s runs under epoch %d, which did not raise %d", o.worker, s.own.Epoch, full.fold.epoch)
 	}
@@ -166,7 +187,7 @@ func (w *world) checkKnown(o *owner) {
 		if int64(i) < s.commit.Offset || !w.lane[i].identified() {
 			continue
 		}
-		if known := s.history[int64(i)]; !known.agrees(&full.tasks[i]) {
+		if known := s.history[sourceID{offset: int64(i)}]; !known.agrees(&full.tasks[i]) {
 			w.fail("KNOW: %s's take-over knows %+v of task %d, the full fold %+v", o.worker, known, i, full.tasks[i])
 		}
 	}
@@ -179,7 +200,8 @@ func (p *past) agrees(t *taskTruth) bool {
 	if p == nil {
 		p = &past{}
 	}
-	return p.ended == t.ended && p.attempts == t.attempts && p.running == t.running && p.handed == t.handed && p.repeat == t.repeat
+	return p.ended == t.ended && p.attempts == t.attempts && p.running == t.running && p.handed == t.handed && p.repeat == t.repeat &&
+		p.failed == t.failed && p.deferred == t.deferred
 }
 
 // checkCommit judges an accepted commit: it passes nothing unfinished, and a
@@ -189,7 +211,7 @@ func (w *world) checkCommit(c Commit) {
 		w.fail("COMMIT: %+v comes back as %+v", c, read)
 	}
 	for i := range w.lane {
-		if int64(i) < c.Offset && !w.truth.tasks[i].ended && !w.buried[i] {
+		if int64(i) < c.Offset && !w.truth.tasks[i].over() && !w.buried[i] {
 			w.fail("I3: the committed offset %d passes unfinished task %d", c.Offset, i)
 		}
 	}
@@ -202,11 +224,13 @@ func (w *world) checkCommit(c Commit) {
 		w.fail("COMMIT: a successor's fold is %v, the full one %v", known.fold, w.truth.fold)
 	}
 	for i := range w.lane {
-		known.tasks[i].reports = w.truth.tasks[i].reports // a successor need not know
+		// A successor need not know these.
+		known.tasks[i].reports, known.tasks[i].final = w.truth.tasks[i].reports, w.truth.tasks[i].final
 		if int64(i) >= c.Offset && known.tasks[i] != w.truth.tasks[i] {
 			w.fail("COMMIT: after %+v a successor knows %+v of task %d, the full fold %+v", c, known.tasks[i], i, w.truth.tasks[i])
 		}
 	}
+	w.checkWaitCommit(c, &known)
 	w.checkWindow(c)
 }
 
@@ -230,7 +254,7 @@ func (w *world) checkWindow(c Commit) {
 // checkSettled demands that nothing is left to do once all is quiet.
 func (w *world) checkSettled() {
 	for i := range w.lane {
-		if w.lane[i].identified() && !w.truth.tasks[i].ended {
+		if w.lane[i].identified() && !w.truth.tasks[i].final {
 			w.fail("STUCK: nothing more happens, task %d has not ended", i)
 		}
 		if !w.lane[i].identified() && !w.buried[i] {
@@ -239,6 +263,9 @@ func (w *world) checkSettled() {
 	}
 	if w.commit.Offset != int64(len(w.lane)) && !w.lenient { // a lenient coordinator lets a late commit rewind
 		w.fail("STUCK: nothing more happens, the commit stands at %d of %d", w.commit.Offset, len(w.lane))
+	}
+	if len(w.waiting) > 0 {
+		w.fail("STUCK: nothing more happens, %d tasks are still in the waiting log", len(w.waiting))
 	}
 	for _, o := range w.owners {
 		if o.shard != nil && (o.shard.Working() != 0 || o.shard.outbox.len() != 0) {

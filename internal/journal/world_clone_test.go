@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"hash/maphash"
 	"maps"
@@ -13,6 +14,7 @@ import (
 func (w *world) clone() *world {
 	n := *w
 	n.journal = w.journal[:len(w.journal):len(w.journal)]
+	n.waits = w.waits[:len(w.waits):len(w.waits)]
 	n.truth = w.truth.clone()
 	n.buried = slices.Clone(w.buried)
 	for i, o := range w.owners {
@@ -26,6 +28,7 @@ func (o *owner) clone(w *world) *owner {
 	n.w = w
 	n.flights = slices.Clone(o.flights)
 	n.orphans = slices.Clone(o.orphans)
+	n.waitFlights, n.waitOrphans = slices.Clone(o.waitFlights), slices.Clone(o.waitOrphans)
 	jobs := map[*Job]*Job{}
 	if o.shard != nil {
 		n.shard = o.shard.clone(&n, jobs)
@@ -71,11 +74,12 @@ func (s *Shard) clone(p Port, jobs map[*Job]*Job) *Shard {
 	w := *s.window
 	w.seen, w.ended = maps.Clone(w.seen), slices.Clone(w.ended)
 	n.window = &w
-	n.history = make(map[int64]*past, len(s.history))
-	for offset, p := range s.history {
+	n.history = make(map[sourceID]*past, len(s.history))
+	for id, p := range s.history {
 		known := *p
-		n.history[offset] = &known
+		n.history[id] = &known
 	}
+	s.cloneWaits(&n, jobs)
 	return &n
 }
 
@@ -112,8 +116,8 @@ func (p *print) record(r *landed) {
 }
 
 func (p *print) past(t *past) {
-	p.bools(t.started, t.ended, t.repeat, t.open)
-	p.ints(t.first.offset, int64(t.attempts), int64(t.running), int64(t.handed), t.endedAt)
+	p.bools(t.started, t.ended, t.repeat, t.open, t.deferred)
+	p.ints(int64(t.failed), t.first.offset, int64(t.attempts), int64(t.running), int64(t.handed), t.endedAt)
 	p.state(t.ran)
 	p.state(t.first.before)
 }
@@ -124,12 +128,13 @@ func (w *world) hash(seed maphash.Seed, p *print) uint64 {
 	for i := range w.journal {
 		p.record(&w.journal[i])
 	}
+	p.waits(w)
 	p.commit(w.commit)
 	p.ints(int64(w.generation), int64(w.assigned), w.fences)
 	p.bools(w.restarted)
 	p.bools(w.buried...)
 	l := &w.left
-	for _, n := range []int8{l.rebalance, l.crash, l.restart, l.fail, l.commits, l.reports, l.handOvers, l.cancels, l.marks, l.stalls, l.rejoins} {
+	for _, n := range []int8{l.rebalance, l.crash, l.restart, l.fail, l.commits, l.reports, l.handOvers, l.cancels, l.marks, l.stalls, l.rejoins, l.retries, l.defers, l.compacts} {
 		p.b = append(p.b, byte(n))
 	}
 	for _, o := range w.owners {
@@ -146,6 +151,7 @@ func (p *print) owner(o *owner) {
 		p.record(&o.flights[i].record)
 		p.ints(o.flights[i].offset)
 	}
+	p.waitFlights(o)
 	for i := range o.orphans {
 		p.record(&o.orphans[i])
 	}
@@ -167,7 +173,10 @@ func (p *print) shard(s *Shard) {
 	p.state(s.fold)
 	p.commit(s.commit)
 	p.commit(s.committed)
-	for _, j := range s.tracker.live() {
+	p.waitlog(s)
+	for _, j := range s.jobs() {
+		p.state(j.Wait)
+		p.bools(j.written, j.successor != nil)
 		p.ints(j.Offset, int64(j.stage), int64(j.Attempt))
 		p.bools(j.offered, j.begun, j.working, j.buried, j.finished)
 		p.state(j.ran)
@@ -182,9 +191,12 @@ func (p *print) shard(s *Shard) {
 			p.bools(r.event.Kind == schemas.KindState)
 		}
 	}
-	for _, offset := range slices.Sorted(maps.Keys(s.history)) {
-		p.ints(offset)
-		p.past(s.history[offset])
+	ids := slices.SortedFunc(maps.Keys(s.history), func(a, b sourceID) int {
+		return cmp.Or(cmp.Compare(a.offset, b.offset), a.wait.compare(b.wait))
+	})
+	for _, id := range ids {
+		p.ints(id.offset)
+		p.past(s.history[id])
 	}
 	for _, t := range s.window.ended {
 		p.ints(t.source, t.journal)

@@ -20,6 +20,9 @@ import (
 // budget is how often each fault may still happen.
 type budget struct {
 	rebalance, crash, restart, fail, commits, reports, handOvers, cancels, marks, stalls, rejoins int8
+	// retries are short waits after an error, defers go to the waiting log, which
+	// is compacted as often as compacts says.
+	retries, defers, compacts int8
 }
 
 type clockMode uint8
@@ -35,6 +38,7 @@ type laneTask struct {
 	user, id string
 	invalid  bool // the record cannot be run; without ids nobody can be told
 	maxLost  int
+	later    bool // not_before is far off
 }
 
 func (t laneTask) identified() bool { return t.user != "" && t.id != "" }
@@ -58,20 +62,36 @@ type scenario struct {
 // landed is a journal record with what the checks need of it.
 type landed struct {
 	Entry
-	kind    schemas.Kind
-	status  schemas.Status
-	attempt int
-	source  int64 // lane offset, -1 for fences and marks
-	worker  string
-	code    schemas.ErrorCode
-	report  int  // tells progress reports apart
-	fresh   bool // a `running` that starts work, not one that goes on with it
+	kind     schemas.Kind
+	status   schemas.Status
+	attempt  int
+	source   int64  // lane offset, -1 for fences and marks
+	wait     string // the waiting record it is about
+	waitFor  string
+	deferred bool
+	worker   string
+	code     schemas.ErrorCode
+	report   int  // tells progress reports apart
+	fresh    bool // a `running` that starts work, not one that goes on with it
 }
 
 // flight is an append on its way.
 type flight struct {
 	record landed
 	offset int64 // where it landed, -1 before
+}
+
+// waitLanded is a record of the waiting log.
+type waitLanded struct {
+	WaitEntry
+	worker string
+	source int64 // lane offset of a waiting task, -1 otherwise
+}
+
+// waitFlight is an append to the waiting log on its way.
+type waitFlight struct {
+	record waitLanded
+	offset int64
 }
 
 type owner struct {
@@ -87,22 +107,31 @@ type owner struct {
 	laneNext    int64
 	flights     []flight
 	// orphans are appends that nobody waits for any more. They may still land.
-	orphans    []landed
-	loading    bool
-	asked      Commit // the commit when it was asked for, and the journal's end
-	askedEnd   int64
-	confirming bool
-	contested  bool  // saw a foreign fence and has not been confirmed since
-	readAt     int64 // -1: not following
-	buries     []*Job
-	commit     *Commit
-	commitGen  int
+	orphans []landed
+	// The same for the waiting log.
+	waitFlights []waitFlight
+	waitOrphans []waitLanded
+	waitsAt     int64
+	loading     bool
+	asked       Commit // the commit when it was asked for, and the journal's end
+	askedEnd    int64
+	askedWaits  int64
+	confirming  bool
+	contested   bool  // saw a foreign fence and has not been confirmed since
+	readAt      int64 // -1: not following
+	buries      []*Job
+	commit      *Commit
+	commitGen   int
 }
 
 type world struct {
 	*scenario
-	left       budget
-	journal    []landed
+	left     budget
+	journal  []landed
+	waits    []waitLanded
+	waitFold refFold
+	// waiting is what the full fold of the waiting log holds.
+	waiting    []waitLanded
 	owners     [2]*owner
 	generation int
 	assigned   int // owner the coordinator gave the partition to, -1 none
@@ -120,7 +149,7 @@ func newWorld(s *scenario) *world {
 	w.buried = make([]bool, len(s.lane))
 	w.truth = newTruth(len(s.lane))
 	for i := range w.owners {
-		w.owners[i] = &owner{w: w, index: i, up: true, readAt: -1}
+		w.owners[i] = &owner{w: w, index: i, up: true, readAt: -1, waitsAt: -1}
 	}
 	return w
 }
@@ -156,6 +185,7 @@ func (o *owner) forget() {
 func (o *owner) drop() {
 	o.orphan()
 	o.shard, o.loading, o.confirming, o.contested, o.readAt, o.buries = nil, false, false, false, -1, nil
+	o.waitsAt = -1
 }
 
 func (o *owner) orphan() {
@@ -165,6 +195,12 @@ func (o *owner) orphan() {
 		}
 	}
 	o.flights = nil
+	for _, f := range o.waitFlights {
+		if f.offset < 0 {
+			o.waitOrphans = append(o.waitOrphans, f.record)
+		}
+	}
+	o.waitFlights = nil
 }
 
 // holds reports whether the coordinator agrees that this owner has the partition.
@@ -172,13 +208,16 @@ func (o *owner) holds() bool {
 	return o.w.assigned == o.index && o.generation == o.w.generation
 }
 
+// job is the job of a lane offset that can do something: that of the lane, or
+// of the waiting record that took its place.
 func (o *owner) job(offset int64) *Job {
-	for _, j := range o.shard.tracker.live() {
-		if j.Offset == offset {
-			return j
+	var found *Job
+	for _, j := range o.shard.jobs() {
+		if j.Offset == offset && (found == nil || found.finished) {
+			found = j
 		}
 	}
-	return nil
+	return found
 }
 
 func (w *world) newJob(offset int64) *Job {
@@ -187,6 +226,9 @@ func (w *world) newJob(offset int64) *Job {
 	j := &Job{Offset: offset, Task: task, Bytes: 1, MaxLost: t.maxLost}
 	if t.invalid {
 		j.Invalid = &schemas.InvalidTaskError{Problem: "it is meant to be", Task: task}
+	}
+	if t.later {
+		j.NotBefore = time.UnixMilli(1 << 40)
 	}
 	if t.identified() {
 		j.Identity = IdentityOf(t.user, t.id)
@@ -207,11 +249,34 @@ func (o *owner) Now() time.Time {
 }
 
 func (o *owner) Load() {
-	o.loading, o.asked, o.askedEnd = true, o.w.commit, int64(len(o.w.journal))
+	o.loading, o.asked, o.askedEnd, o.askedWaits = true, o.w.commit, int64(len(o.w.journal)), o.w.waitsEnd()
 }
 func (o *owner) Confirm()          { o.confirming = true }
 func (o *owner) Follow(from int64) { o.readAt = from }
-func (o *owner) Bury(j *Job)       { o.buries = append(o.buries, j) }
+
+func (o *owner) FollowWaits(from int64) { o.waitsAt = from }
+func (o *owner) Shelve(payload any) any { return payload }
+func (o *owner) Doomed(Identity) bool   { return false }
+
+func (o *owner) Created(*Job) time.Time { return time.UnixMilli(1) }
+
+func (o *owner) Restore(payload any) (*Job, error) { return o.w.newJob(payload.(int64)), nil }
+
+func (o *owner) AppendWait(r WaitRecord) {
+	f := waitFlight{offset: -1, record: waitLanded{WaitEntry: WaitEntry{Stamp: r.Stamp, Key: r.Key}, worker: o.worker, source: -1}}
+	if r.Wait != nil {
+		b, err := r.Wait.encode()
+		if err == nil {
+			f.record.Wait, err = decodeWait(b)
+		}
+		if err != nil {
+			o.w.fail("ENCODE: %v", err)
+		}
+		f.record.source, f.record.Payload = r.Job.Offset, r.Job.Offset
+	}
+	o.waitFlights = append(o.waitFlights, f)
+}
+func (o *owner) Bury(j *Job) { o.buries = append(o.buries, j) }
 
 func (o *owner) Append(r Record) {
 	f := flight{offset: -1, record: landed{Entry: Entry{Stamp: r.Stamp}, source: -1, worker: o.worker}}
@@ -231,6 +296,16 @@ func (o *owner) Append(r Record) {
 		f.record.kind, f.record.status, f.record.attempt = r.Event.Kind, r.Event.Status, r.Event.Attempt
 		f.record.code = r.Event.ErrorCode
 		f.record.source, f.record.report = about(r.Event)
+		f.record.deferred = r.Event.Deferred
+		if r.Event.Progress != nil {
+			f.record.wait = r.Event.Progress.Unit
+		}
+		if r.Event.Source != nil {
+			f.record.wait = r.Event.Source.Wait
+		}
+		if r.Event.Waiting != nil {
+			f.record.waitFor = r.Event.Waiting.For
+		}
 		f.record.fresh = o.beginning
 		f.record.Value, err = r.Event.Encode()
 	}
@@ -292,6 +367,14 @@ func (r *landed) String() string {
 	return fmt.Sprintf("%s(task %d, attempt %d, %s)", r.kind, r.source, r.attempt, at)
 }
 
+func (r *waitLanded) String() string {
+	at := fmt.Sprintf("e%d s%d by %s, %s", r.Stamp.Epoch, r.Stamp.Seq, r.worker, r.Key)
+	if r.Wait == nil {
+		return "fence or tombstone(" + at + ")"
+	}
+	return fmt.Sprintf("waits(task %d, %+v, %s)", r.source, *r.Wait, at)
+}
+
 func (w *world) dump() string {
 	var b bytes.Buffer
 	fold := refFold{}
@@ -303,14 +386,18 @@ func (w *world) dump() string {
 		}
 		fmt.Fprintf(&b, "  %3d %s%s\n", i, counts, r)
 	}
+	for i := range w.waits {
+		fmt.Fprintf(&b, "  wait %d %s\n", i, &w.waits[i])
+	}
 	fmt.Fprintf(&b, "  commit %+v, generation %d, assigned %d\n", w.commit, w.generation, w.assigned)
 	for _, o := range w.owners {
 		fmt.Fprintf(&b, "  %s up=%v flights=%d orphans=%d loading=%v confirming=%v readAt=%d", o.name(), o.up, len(o.flights), len(o.orphans), o.loading, o.confirming, o.readAt)
 		if s := o.shard; s != nil {
 			fmt.Fprintf(&b, " phase=%d own=%v fold=%v next=%d fenceAt=%d raisedAt=%d outbox=%d prefix=%d", s.phase, s.own, s.fold, s.next, s.fenceAt, s.raisedAt, s.outbox.len(), s.tracker.prefix)
-			for _, j := range s.tracker.live() {
-				fmt.Fprintf(&b, " [task %d stage=%d past=%+v]", j.Offset, j.stage, j.past)
+			for _, j := range s.jobs() {
+				fmt.Fprintf(&b, " [task %d wait=%q stage=%d finished=%v past=%+v]", j.Offset, j.Wait.waitID(), j.stage, j.finished, j.past)
 			}
+			fmt.Fprintf(&b, " waits: own=%v fold=%v next=%d outbox=%d waiters=%d", s.waits.own, s.waits.fold, s.waits.next, len(s.waits.outbox), s.waits.waiters.count)
 		}
 		b.WriteByte('\n')
 	}

@@ -1,0 +1,246 @@
+package journal
+
+import (
+	"container/heap"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// Wait is why a task waits in tasks.scheduled and until when, with what
+// happened to it before: the tl-waiting header of its record there.
+type Wait struct {
+	// For is one of schemas.Waiting's reasons.
+	For string `json:"for"`
+	// Until is nil for a task that waits to be told.
+	Until *schemas.Time `json:"until,omitzero"`
+	// Offset is the task's record on the lane, From the waiting record that this
+	// one takes the place of ("epoch-seq"); "" for the lane's own.
+	Offset int64  `json:"offset"`
+	From   string `json:"from,omitzero"`
+	// Created is when the broker took the lane record.
+	Created schemas.Time `json:"created"`
+
+	Attempts int `json:"attempts,omitzero"`
+	Started  int `json:"started,omitzero"`
+	Failed   int `json:"failed,omitzero"`
+	Handed   int `json:"handed,omitzero"`
+
+	from State
+}
+
+// encode is the header's value. Nothing in it can fail to be written but a
+// time beyond the year 9999.
+func (w *Wait) encode() ([]byte, error) {
+	b, err := json.Marshal(w)
+	if err != nil {
+		return nil, fmt.Errorf("encode waiting: %w", err)
+	}
+	return b, nil
+}
+
+func decodeWait(b []byte) (*Wait, error) {
+	w := new(Wait)
+	if err := json.Unmarshal(b, w); err != nil {
+		return nil, fmt.Errorf("decode waiting: %w", err)
+	}
+	var ok bool
+	if w.from, ok = parseWaitID(w.From); !ok {
+		return nil, fmt.Errorf("decode waiting: from %.80q is no epoch-seq", w.From)
+	}
+	return w, nil
+}
+
+// past is what a job of this waiting record starts with.
+func (w *Wait) past(identity Identity) past {
+	return past{identity: identity, attempts: w.Attempts, running: w.Started, failed: w.Failed, handed: w.Handed}
+}
+
+// waitID is how a waiting record is named: the epoch and seq it was written
+// with. The zero State, no waiting record, is "".
+func (s State) waitID() string {
+	if s == (State{}) {
+		return ""
+	}
+	return strconv.FormatInt(s.Epoch, 10) + "-" + strconv.FormatInt(s.Seq, 10)
+}
+
+func parseWaitID(text string) (State, bool) {
+	if text == "" {
+		return State{}, true
+	}
+	epoch, seq, _ := strings.Cut(text, "-")
+	e, ok := parseDecimal([]byte(epoch))
+	n, ok2 := parseDecimal([]byte(seq))
+	return State{Epoch: e, Seq: n}, ok && ok2
+}
+
+// waitKey is the key of a waiting record: lane/user/task/epoch-seq, the names
+// escaped as in a URL's path. The seq is part of it because an owner that was
+// superseded may write about a task once more: with the epoch alone its record
+// would take the place of the one that counts at the next compaction.
+func waitKey(lane string, t *schemas.Task, at State) []byte {
+	return []byte(lane + "/" + url.PathEscape(t.UserID) + "/" + url.PathEscape(t.TaskID) + "/" + at.waitID())
+}
+
+// waitFenceKey has no user, which no task is without. Every fence is kept: what
+// a superseded owner wrote after it must not count for a reader from the start.
+func waitFenceKey(lane string, at State) []byte {
+	return []byte(lane + "///" + at.waitID())
+}
+
+// readWaitKey is whose record a key names; false for a fence's, or a foreign one.
+func readWaitKey(key []byte) (identity Identity, at State, ok bool) {
+	parts := strings.Split(string(key), "/")
+	if len(parts) != 4 || parts[1] == "" {
+		return identity, at, false
+	}
+	user, err := url.PathUnescape(parts[1])
+	task, err2 := url.PathUnescape(parts[2])
+	at, ok = parseWaitID(parts[3])
+	if err != nil || err2 != nil || !ok || at == (State{}) {
+		return identity, at, false
+	}
+	return IdentityOf(user, task), at, true
+}
+
+// waiter is a waiting record that counts. A million of them may be held, so
+// the task itself is with the port, which may keep it on disk.
+type waiter struct {
+	stamp    State
+	from     State // the waiting record it took the place of; zero for the lane's
+	offset   int64 // of the task's record on the lane
+	due      int64 // Unix ms; never for one that waits to be told
+	identity Identity
+	base     waitBase
+	payload  any  // the port's
+	job      *Job // while it is to run, runs or is being ended
+	settled  bool // what it took the place of is known to be finished
+	at       int32
+	next     *waiter // of the same identity
+}
+
+// waitBase is a past in small.
+type waitBase struct{ attempts, started, failed, handed uint16 }
+
+func (w *waiter) past() past {
+	b := w.base
+	return past{identity: w.identity, attempts: int(b.attempts), running: int(b.started), failed: int(b.failed), handed: int(b.handed)}
+}
+
+// never is later than any time.
+const never = int64(1) << 62
+
+func newWaiter(stamp State, identity Identity, w *Wait, payload any) *waiter {
+	due := never
+	if w.Until != nil {
+		due = w.Until.UnixMilli()
+	}
+	return &waiter{
+		stamp: stamp, from: w.from, offset: w.Offset, due: due, identity: identity, payload: payload, at: -1,
+		base: waitBase{uint16(w.Attempts), uint16(w.Started), uint16(w.Failed), uint16(w.Handed)},
+	}
+}
+
+// waiters are the waiting records that count: all by identity, and the resting
+// ones by when they are due.
+type waiters struct {
+	byIdentity map[Identity]*waiter
+	resting    waitHeap
+	count      int
+}
+
+func (ws *waiters) add(w *waiter) {
+	w.next = ws.byIdentity[w.identity]
+	ws.byIdentity[w.identity] = w
+	ws.count++
+}
+
+// find is the waiter of a record, nil if it does not count.
+func (ws *waiters) find(identity Identity, stamp State) *waiter {
+	w := ws.byIdentity[identity]
+	for w != nil && w.stamp != stamp {
+		w = w.next
+	}
+	return w
+}
+
+func (ws *waiters) remove(w *waiter) {
+	ws.disturb(w)
+	first := ws.byIdentity[w.identity]
+	if first == w {
+		if w.next == nil {
+			delete(ws.byIdentity, w.identity)
+		} else {
+			ws.byIdentity[w.identity] = w.next
+		}
+		ws.count--
+		return
+	}
+	for first != nil && first.next != w {
+		first = first.next
+	}
+	if first != nil {
+		first.next = w.next
+		ws.count--
+	}
+}
+
+// rest lets a waiter wait for its time.
+func (ws *waiters) rest(w *waiter) {
+	if w.at < 0 {
+		heap.Push(&ws.resting, w)
+	}
+}
+
+// disturb ends a waiter's rest.
+func (ws *waiters) disturb(w *waiter) {
+	if w.at >= 0 {
+		heap.Remove(&ws.resting, int(w.at))
+	}
+}
+
+// dueBy is the resting waiter that is due next, nil if none is by then.
+func (ws *waiters) dueBy(ms int64) *waiter {
+	if len(ws.resting) == 0 || ws.resting[0].due > ms {
+		return nil
+	}
+	return ws.resting[0]
+}
+
+// waitHeap orders waiters by their time, those of the same by their stamp.
+type waitHeap []*waiter
+
+func (h waitHeap) Len() int { return len(h) }
+func (h waitHeap) Less(i, j int) bool {
+	if h[i].due != h[j].due {
+		return h[i].due < h[j].due
+	}
+	return h[i].stamp.compare(h[j].stamp) < 0
+}
+func (h waitHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = int32(i), int32(j)
+}
+
+// Push implements [heap.Interface].
+func (h *waitHeap) Push(x any) {
+	w := x.(*waiter)
+	w.at = int32(len(*h))
+	*h = append(*h, w)
+}
+
+// Pop implements [heap.Interface].
+func (h *waitHeap) Pop() any {
+	old := *h
+	w := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	w.at = -1
+	return w
+}

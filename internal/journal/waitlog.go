@@ -1,0 +1,149 @@
+package journal
+
+import (
+	"slices"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// WaitRecord is one record to append to the shard's waiting log: a fence, a
+// task that waits (Job and Wait are set), or the tombstone of one.
+type WaitRecord struct {
+	Stamp Stamp
+	Key   []byte
+	Sign  *schemas.Sign // of a fence
+	Job   *Job
+	Wait  *Wait
+}
+
+// WaitEntry is one record of the waiting log as it was read.
+type WaitEntry struct {
+	Offset int64
+	Stamp  Stamp
+	Key    []byte
+	// Wait is nil for a fence and for a tombstone.
+	Wait *Wait
+	// Payload is the port's: what it needs to make a job of the record.
+	Payload any
+}
+
+// waitlog follows the shard's partition of tasks.scheduled by the same fold as
+// the journal, under the same epochs; the seq is its own. What counts there is
+// waiting. The fold is never read again from the start: it is true whoever
+// owns the shard.
+type waitlog struct {
+	own      State
+	fold     State
+	next     int64
+	raisedAt int64
+	fenceAt  int64
+	readEnd  int64
+	read     bool // it was read from its start
+	outbox   []waitPending
+	waiters  waiters
+	// fresh are those that counted since the take-over began.
+	fresh []*waiter
+	// stale are the keys of records that never counted. They are unique, so
+	// nobody else ever takes them away.
+	stale [][]byte
+}
+
+// waitPending is an own record that has not come back through the fold.
+type waitPending struct {
+	at     State
+	offset int64 // where it was acknowledged, -1 before
+	job    *Job  // of a waiting task
+	wait   *Wait
+	ended  *waiter // of a tombstone
+}
+
+// maxStale bounds the keys that are remembered; the next take-over finds more.
+const maxStale = 10_000
+
+func newWaitlog() waitlog {
+	return waitlog{raisedAt: -1, fenceAt: -1, waiters: waiters{byIdentity: map[Identity]*waiter{}}}
+}
+
+// begin prepares for a take-over that reads up to end.
+func (l *waitlog) begin(start, end int64) {
+	if !l.read || l.next > end { // the second: the log was replaced by a shorter one
+		waiters := waiters{byIdentity: map[Identity]*waiter{}}
+		*l = waitlog{waiters: waiters, next: start, read: true}
+	}
+	l.fenceAt, l.raisedAt, l.readEnd = -1, -1, end
+	l.outbox = nil
+}
+
+// fenced reports whether the own fence was acknowledged and read.
+func (l *waitlog) fenced() bool { return l.fenceAt >= 0 && l.next > l.fenceAt }
+
+// raised reports whether that very record raised the fold's epoch.
+func (l *waitlog) raised() bool { return l.fold.Epoch == l.own.Epoch && l.raisedAt == l.fenceAt }
+
+// passed reports whether an acknowledged own record was read past without
+// having counted.
+func (l *waitlog) passed() bool {
+	return len(l.outbox) > 0 && l.outbox[0].offset >= 0 && l.outbox[0].offset < l.next
+}
+
+// find is the own record with this stamp, nil if it has left or never was here.
+func (l *waitlog) find(at State) *waitPending {
+	i, found := slices.BinarySearchFunc(l.outbox, at, func(p waitPending, at State) int { return p.at.compare(at) })
+	if !found {
+		return nil
+	}
+	return &l.outbox[i]
+}
+
+// pop takes the oldest own record out if it is the one at the fold.
+func (l *waitlog) pop() (waitPending, bool) {
+	if len(l.outbox) == 0 || l.outbox[0].at != l.fold {
+		return waitPending{}, false
+	}
+	p := l.outbox[0]
+	l.outbox[0] = waitPending{}
+	l.outbox = l.outbox[1:]
+	return p, true
+}
+
+// apply takes in a record that counts.
+func (l *waitlog) apply(e *WaitEntry) *waiter {
+	identity, at, ok := readWaitKey(e.Key)
+	switch {
+	case !ok:
+		return nil
+	case e.Wait == nil:
+		if w := l.waiters.find(identity, at); w != nil {
+			l.waiters.remove(w)
+		}
+		return nil
+	}
+	w := newWaiter(State{Epoch: e.Stamp.Epoch, Seq: e.Stamp.Seq}, identity, e.Wait, e.Payload)
+	l.waiters.add(w)
+	return w
+}
+
+// keepFresh notes a waiting record whose predecessor has to be looked at by the
+// next take-over.
+func (l *waitlog) keepFresh(w *waiter) {
+	if w != nil {
+		l.fresh = append(l.fresh, w)
+	}
+}
+
+// takeFresh are the waiting records that counted during the take-over and still
+// do.
+func (l *waitlog) takeFresh() []*waiter {
+	fresh := l.fresh
+	l.fresh = nil
+	return slices.DeleteFunc(fresh, func(w *waiter) bool { return l.waiters.find(w.identity, w.stamp) != w })
+}
+
+// discard notes a record that did not count, unless it is only a repeat of one
+// that does.
+func (l *waitlog) discard(e *WaitEntry) {
+	identity, at, ok := readWaitKey(e.Key)
+	if ok && e.Wait != nil && l.waiters.find(identity, at) == nil && len(l.stale) < maxStale {
+		l.stale = append(l.stale, e.Key)
+	}
+}

@@ -1,0 +1,315 @@
+package journal
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// round names one record that a job can be: a lane offset and, once the task
+// has waited, its waiting record.
+func round(source int64, wait string) string { return fmt.Sprint(source, "/", wait) }
+
+// landWait puts a record into the waiting log and judges it.
+func (w *world) landWait(r waitLanded) int64 {
+	r.Offset = w.waitsEnd()
+	w.waits = append(w.waits, r)
+	_, at, ok := readWaitKey(r.Key)
+	counts := w.waitFold.step(r.Stamp)
+	switch {
+	case !ok:
+	case r.Wait == nil:
+		w.judgeTombstone(&r, at, counts)
+	case counts:
+		w.judgeWait(&r, at)
+		w.waiting = append(slices.Clone(w.waiting), r)
+	}
+	return r.Offset
+}
+
+// judgeTombstone: compaction obeys a tombstone whether it counts or not, so it
+// may only be written of what is over.
+func (w *world) judgeTombstone(r *waitLanded, at State, counts bool) {
+	i := slices.IndexFunc(w.waiting, func(x waitLanded) bool { return string(x.Key) == string(r.Key) })
+	if i < 0 {
+		return
+	}
+	if t := w.truth.round(w.waiting[i].source, at.waitID()); !t.over() {
+		w.fail("GRAVE: %s buries what is not over: %+v", r, t)
+	}
+	if counts {
+		w.waiting = slices.Delete(slices.Clone(w.waiting), i, i+1)
+	}
+}
+
+// judgeWait checks a waiting record that counts against what counted of the
+// record whose place it takes.
+func (w *world) judgeWait(r *waitLanded, at State) {
+	t := w.truth.whole(w, r.source, r.Wait.From)
+	lost := r.Wait.Started - min(r.Wait.Handed, maxHandOvers) - r.Wait.Failed
+	open := 0
+	if t.open && t.runner == r.worker {
+		open = 1
+	}
+	switch {
+	case at != (State{r.Stamp.Epoch, r.Stamp.Seq}):
+		w.fail("WAIT: %s has another's key", r)
+	case w.truth.tasks[r.source].final:
+		w.fail("I2: %s counts after the task's end", r)
+	case t.over():
+		w.fail("WAIT: %s takes the place of what is over: %+v", r, t)
+	case r.Wait.Attempts != t.attempts:
+		w.fail("ATTEMPT: %s counts after attempt %d", r, t.attempts)
+	case lost != t.lost()-open:
+		w.fail("LOST: %s says %d attempts were lost, the journal %+v", r, lost, t)
+	}
+}
+
+// known is whether a waiting record counts that takes the place of a round.
+func (w *world) replaced(source int64, wait string) bool {
+	return slices.ContainsFunc(w.waits, func(r waitLanded) bool {
+		return r.Wait != nil && r.source == source && r.Wait.From == wait
+	})
+}
+
+// whole is what counted of a round, with what its waiting record says of the
+// ones before.
+func (t *truth) whole(w *world, source int64, wait string) taskTruth {
+	all := t.round(source, wait)
+	if wait == "" {
+		return all
+	}
+	for i := range w.waits {
+		r := &w.waits[i]
+		if r.Wait != nil && r.source == source && (State{r.Stamp.Epoch, r.Stamp.Seq}).waitID() == wait {
+			all.attempts = max(all.attempts, r.Wait.Attempts)
+			all.running += r.Wait.Started
+			all.handed += r.Wait.Handed
+			all.failed += r.Wait.Failed
+			break // what follows are repeats
+		}
+	}
+	return all
+}
+
+// waitsFrom is the waiting log from an offset on.
+func (w *world) waitsFrom(offset int64) []waitLanded {
+	i, _ := slices.BinarySearchFunc(w.waits, offset, func(r waitLanded, offset int64) int { return cmp.Compare(r.Offset, offset) })
+	return w.waits[i:]
+}
+
+// waitsEnd is the offset of the next record.
+func (w *world) waitsEnd() int64 {
+	if len(w.waits) == 0 {
+		return 0
+	}
+	return w.waits[len(w.waits)-1].Offset + 1
+}
+
+// compactWaits leaves of each key the newest record. From then on that is the
+// log, for everybody: what counts is said by it alone.
+func (w *world) compactWaits() {
+	newest := map[string]int64{}
+	for _, r := range w.waits {
+		newest[string(r.Key)] = r.Offset
+	}
+	w.waits = slices.DeleteFunc(slices.Clone(w.waits), func(r waitLanded) bool { return newest[string(r.Key)] != r.Offset })
+	w.waiting, w.waitFold = nil, refFold{}
+	for _, r := range w.waits {
+		_, at, ok := readWaitKey(r.Key)
+		counts := w.waitFold.step(r.Stamp)
+		switch {
+		case !ok || !counts:
+		case r.Wait == nil:
+			w.waiting = slices.DeleteFunc(w.waiting, func(x waitLanded) bool { return string(x.Key) == string(r.Key) })
+		case at == (State{r.Stamp.Epoch, r.Stamp.Seq}):
+			w.waiting = append(w.waiting, r)
+		}
+	}
+}
+
+// checkWaits compares what a take-over knows of waiting tasks with the full
+// folds.
+func (w *world) checkWaits(o *owner, full *truth) {
+	s := o.shard
+	found := 0
+	defer func() {
+		if found != s.waits.waiters.count {
+			w.fail("KNOW: %s's take-over knows %d waiting tasks, %d of the full fold's", o.worker, s.waits.waiters.count, found)
+		}
+	}()
+	for i := range w.waiting {
+		r := &w.waiting[i]
+		identity, at, _ := readWaitKey(r.Key)
+		t := full.round(r.source, at.waitID())
+		switch {
+		case s.waits.waiters.find(identity, at) != nil:
+			found++
+		case !t.over(): // compaction obeys tombstones that do not count
+			w.fail("KNOW: %s's take-over does not know %s", o.worker, r)
+		}
+		if known := s.history[sourceID{r.source, at}]; !known.agrees(&t) {
+			w.fail("KNOW: %s's take-over knows %+v of %s, the full fold %+v", o.worker, known, r, t)
+		}
+	}
+}
+
+// checkWaitCommit demands that a successor learns of waiting tasks what counted.
+func (w *world) checkWaitCommit(c Commit, known *truth) {
+	for i := range w.waiting {
+		r := &w.waiting[i]
+		_, at, _ := readWaitKey(r.Key)
+		want, got := w.truth.round(r.source, at.waitID()), known.round(r.source, at.waitID())
+		got.reports = want.reports
+		if got != want {
+			w.fail("COMMIT: after %+v a successor knows %+v of %s, the full fold %+v", c, got, r, want)
+		}
+	}
+}
+
+func (t *truth) round(source int64, wait string) taskTruth {
+	if wait == "" {
+		return t.tasks[source]
+	}
+	return t.waits[round(source, wait)]
+}
+
+func (t *truth) set(r *landed) {
+	if r.wait == "" {
+		t.tasks[r.source].see(r)
+		return
+	}
+	one := t.waits[round(r.source, r.wait)]
+	one.see(r)
+	t.waits = maps.Clone(t.waits)
+	if t.waits == nil {
+		t.waits = map[string]taskTruth{}
+	}
+	t.waits[round(r.source, r.wait)] = one
+	if one.ended {
+		t.tasks[r.source].final = true
+	}
+}
+
+func (t *taskTruth) over() bool { return t.ended || t.deferred }
+
+// ---- copies
+
+func (l *waitlog) clone(jobs map[*Job]*Job) (waitlog, map[*waiter]*waiter) {
+	n := *l
+	copies := map[*waiter]*waiter{}
+	var dup func(*waiter) *waiter
+	dup = func(w *waiter) *waiter {
+		if w == nil || copies[w] != nil {
+			return copies[w]
+		}
+		c := *w
+		copies[w] = &c
+		c.next, c.job = dup(w.next), cloneJob(w.job, jobs)
+		copies[w].next, copies[w].job = c.next, c.job
+		return copies[w]
+	}
+	n.waiters.byIdentity = make(map[Identity]*waiter, len(l.waiters.byIdentity))
+	for id, w := range l.waiters.byIdentity {
+		n.waiters.byIdentity[id] = dup(w)
+	}
+	n.waiters.resting = nil
+	for _, w := range l.waiters.resting {
+		n.waiters.resting = append(n.waiters.resting, dup(w))
+	}
+	n.fresh = nil
+	for _, w := range l.fresh {
+		n.fresh = append(n.fresh, dup(w))
+	}
+	n.stale = slices.Clone(l.stale)
+	n.outbox = slices.Clone(l.outbox)
+	for i := range n.outbox {
+		n.outbox[i].job, n.outbox[i].ended = cloneJob(n.outbox[i].job, jobs), dup(n.outbox[i].ended)
+	}
+	return n, copies
+}
+
+// cloneWaits copies what hangs together with the waiting log.
+func (s *Shard) cloneWaits(n *Shard, jobs map[*Job]*Job) {
+	copies := map[*waiter]*waiter{}
+	n.waits, copies = s.waits.clone(jobs)
+	n.active = cloneJobs(s.active, jobs)
+	n.blocked = make(map[int64]*waiter, len(s.blocked))
+	for offset, w := range s.blocked {
+		n.blocked[offset] = copies[w]
+	}
+	for _, j := range jobs {
+		j.waiter, j.successor = copyOf(j.waiter, copies), copyOf(j.successor, copies)
+	}
+}
+
+// copyOf is the copy of a waiter; one that has left the shard needs none.
+func copyOf(w *waiter, copies map[*waiter]*waiter) *waiter {
+	if c := copies[w]; c != nil {
+		return c
+	}
+	return w
+}
+
+func (p *print) waits(w *world) {
+	for i := range w.waits {
+		r := &w.waits[i]
+		p.ints(r.Stamp.Epoch, r.Stamp.Seq, r.source)
+		p.bools(r.Wait == nil)
+	}
+}
+
+func (p *print) waitFlights(o *owner) {
+	p.ints(int64(len(o.waitFlights)), int64(len(o.waitOrphans)), o.waitsAt)
+	for i := range o.waitFlights {
+		f := &o.waitFlights[i]
+		p.ints(f.record.Stamp.Epoch, f.record.Stamp.Seq, f.offset, f.record.source)
+	}
+}
+
+func (p *print) waitlog(s *Shard) {
+	l := &s.waits
+	p.ints(l.next, l.raisedAt, l.fenceAt, l.readEnd, int64(l.waiters.count), int64(len(l.waiters.resting)), int64(len(l.outbox)), int64(len(s.blocked)))
+	p.state(l.own)
+	p.state(l.fold)
+	for _, r := range l.outbox {
+		p.state(r.at)
+		p.ints(r.offset)
+		p.bools(r.job != nil, r.ended != nil)
+	}
+	for _, w := range l.waiters.resting {
+		p.state(w.stamp)
+	}
+}
+
+// waitWorlds are about tasks that wait.
+func waitWorlds() []scenario {
+	return []scenario{
+		{name: "defer", lane: oneTask(), budget: budget{defers: 2, rebalance: 1, commits: 1, compacts: 1}, window: 10},
+		{name: "defer, crash", lane: oneTask(), budget: budget{defers: 1, crash: 2, commits: 1}, window: 10},
+		{name: "defer, doubt", lane: oneTask(), budget: budget{defers: 1, fail: 2, commits: 1}, window: 10},
+		{name: "retry", lane: oneTask(), budget: budget{retries: 1, rebalance: 1, commits: 1}, window: 10},
+		{name: "not yet", lane: laterTasks(), budget: budget{rebalance: 1, crash: 1, commits: 1, compacts: 1}, window: 10},
+	}
+}
+
+func laterTasks() []laneTask { return []laneTask{{user: "u", id: "a", maxLost: 2, later: true}} }
+
+// wideWaitWorlds are the same for long walks.
+func wideWaitWorlds() []scenario {
+	all := everyFault()
+	all.defers, all.retries, all.compacts = 3, 2, 3
+	mixed := []laneTask{{user: "u", id: "a", maxLost: 3, later: true}, {user: "u", id: "b", maxLost: 2}, {user: "u", id: "a", maxLost: 3}}
+	return []scenario{
+		{name: "waits", lane: oneTask(), budget: all, window: 10},
+		{name: "waits, two", lane: twoTasks(), budget: all, window: 10},
+		{name: "waits, skewed, lenient", lane: twoTasks(), budget: all, clock: clockSkewed, lenient: true, window: 10},
+		{name: "waits, same clock, reordered", lane: oneTask(), budget: all, clock: clockSame, reorder: true, window: 10},
+		{name: "waits, mixed", lane: mixed, budget: all, window: 10},
+	}
+}
+
+func waitedFor(r *landed) bool { return r.waitFor != "" && r.waitFor != schemas.WaitTime }
