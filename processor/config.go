@@ -13,11 +13,36 @@ import (
 // DefaultSlots is how many tasks of a lane run at once in one processor.
 const DefaultSlots = 4
 
-// Lane is a lane to serve and how many of its tasks may run at once here.
+// Lane is a lane to serve here, and how.
 type Lane struct {
-	Name  string
+	Name string
+	// Slots is how many tasks may run at once; those of a service with
+	// [Service.Slots] take more than one.
 	Slots int
+	// MaxPerUser and MaxPerService are how many tasks of one user, and of one
+	// service, may run at once; 0 is no cap.
+	MaxPerUser    int
+	MaxPerService int
+	// Ordering is [OrderingNone] if not given.
+	Ordering Ordering
+	// SoftTimeLimit, TimeLimit and HeartbeatLimit are for tasks whose service has
+	// none; 0 takes those of the [Config].
+	SoftTimeLimit  time.Duration
+	TimeLimit      time.Duration
+	HeartbeatLimit time.Duration
 }
+
+// Ordering says what is kept of the order in which a user's tasks arrived.
+type Ordering string
+
+const (
+	// OrderingNone runs a user's tasks side by side, the highest priority first.
+	OrderingNone Ordering = "none"
+	// OrderingUser runs the tasks of a user one at a time, in the order in which
+	// they stand in their partition. Priority does not change that order; between
+	// users it counts. A retry holds the user's later tasks back.
+	OrderingUser Ordering = "user"
+)
 
 // Config describes a processor. Registry, Lanes and WorkerID must be given;
 // durations of zero take their defaults.
@@ -35,6 +60,9 @@ type Config struct {
 	// by default, per attempt.
 	SoftTimeLimit time.Duration
 	TimeLimit     time.Duration
+	// HeartbeatLimit ends attempts that have reported nothing for so long; 0 is
+	// never.
+	HeartbeatLimit time.Duration
 	// DrainTimeout is how long running tasks may go on when the processor stops
 	// or loses a partition, 10 s by default; then they are handed over.
 	DrainTimeout time.Duration
@@ -59,8 +87,8 @@ func (c *Config) setDefaults() {
 func (c *Config) validate() error {
 	var names []string
 	for _, lane := range c.Lanes {
-		if lane.Slots < 1 {
-			return fmt.Errorf("lane %s: %d slots; give it at least 1", lane.Name, lane.Slots)
+		if err := lane.validate(); err != nil {
+			return fmt.Errorf("lane %s: %w", lane.Name, err)
 		}
 		names = append(names, lane.Name)
 	}
@@ -69,10 +97,35 @@ func (c *Config) validate() error {
 		return errors.New("no registry of services given")
 	case c.WorkerID == "":
 		return errors.New("no worker id given")
-	case c.SoftTimeLimit < 0 || c.TimeLimit < 0 || c.SoftTimeLimit > c.TimeLimit:
-		return fmt.Errorf("the soft time limit (%v) must not be above the time limit (%v)", c.SoftTimeLimit, c.TimeLimit)
 	case c.SessionTimeout < 0 || c.DrainTimeout < 0:
 		return errors.New("session and drain timeouts must not be negative")
 	}
+	if err := (limits{c.SoftTimeLimit, c.TimeLimit, c.HeartbeatLimit}).validate(); err != nil {
+		return err
+	}
+	for _, s := range c.Registry.services {
+		if err := s.validateLimits(); err != nil {
+			return fmt.Errorf("service %s/%s: %w", s.Mode, s.Name, err)
+		}
+	}
 	return schemas.CheckLanes(names)
+}
+
+func (l *Lane) validate() error {
+	switch {
+	case l.Slots < 1:
+		return fmt.Errorf("%d slots; give it at least 1", l.Slots)
+	case l.MaxPerUser < 0 || l.MaxPerService < 0:
+		return errors.New("a cap of running tasks must not be negative; 0 is none")
+	case l.Ordering != "" && l.Ordering != OrderingNone && l.Ordering != OrderingUser:
+		return fmt.Errorf("ordering %q; it is %s or %s", l.Ordering, OrderingNone, OrderingUser)
+	}
+	return limits{l.SoftTimeLimit, l.TimeLimit, l.HeartbeatLimit}.validate()
+}
+
+func (s *Service) validateLimits() error {
+	if s.Slots < 0 {
+		return fmt.Errorf("%d slots; a task takes at least 1", s.Slots)
+	}
+	return limits{s.SoftTimeLimit, s.TimeLimit, s.HeartbeatLimit}.validate()
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/aiecs/tasklane/internal/runqueue"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -15,7 +16,10 @@ import (
 type meter struct {
 	names    map[string]*series
 	other    *series
+	queue    *queueGauges
 	runaways *metrics.Counter
+	// running are the runaways that have not returned yet.
+	running *metrics.Gauge
 }
 
 // series are the metrics of one task name, looked up once: they are touched for
@@ -31,10 +35,12 @@ func durationBuckets() []float64 {
 	return []float64{.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 120, 300, 600, 1200, 1800}
 }
 
-func newMeter(set *metrics.Set, r *Registry) *meter {
+func newMeter(set *metrics.Set, lane string, r *Registry) *meter {
 	m := &meter{
 		names: map[string]*series{}, other: newSeries(set, "other"),
+		queue:    newQueueGauges(set, lane),
 		runaways: set.GetOrCreateCounter("tasklane_runaway_tasks_total"),
+		running:  set.GetOrCreateGauge("tasklane_runaway_tasks", nil),
 	}
 	for _, service := range r.services {
 		for name := range service.Methods {
@@ -78,3 +84,37 @@ func (s *series) finished(status schemas.Status, ran time.Duration) {
 
 // ended notes a task's last status.
 func (s *series) ended(status schemas.Status) { s.executions[status].Inc() }
+
+// queueGauges show what a lane's queue holds.
+type queueGauges struct {
+	queued, waiting, users, running, slots, free, oldest *metrics.Gauge
+	parked                                               map[runqueue.Reason]*metrics.Gauge
+}
+
+func newQueueGauges(set *metrics.Set, lane string) *queueGauges {
+	gauge := func(name string) *metrics.Gauge {
+		return set.GetOrCreateGauge(fmt.Sprintf("tasklane_queue_%s{lane=%q}", name, lane), nil)
+	}
+	g := &queueGauges{
+		queued: gauge("queued"), waiting: gauge("waiting"), users: gauge("users"), running: gauge("running"),
+		slots: gauge("slots"), free: gauge("slots_free"), oldest: gauge("oldest_age_seconds"),
+		parked: map[runqueue.Reason]*metrics.Gauge{},
+	}
+	for _, reason := range runqueue.Reasons() {
+		g.parked[reason] = set.GetOrCreateGauge(fmt.Sprintf("tasklane_queue_parked{lane=%q,reason=%q}", lane, reason), nil)
+	}
+	return g
+}
+
+func (g *queueGauges) update(s runqueue.Stats) {
+	g.queued.Set(float64(s.Queued))
+	g.waiting.Set(float64(s.Waiting))
+	g.users.Set(float64(s.Users))
+	g.running.Set(float64(s.Running))
+	g.slots.Set(float64(s.Slots))
+	g.free.Set(float64(s.SlotsFree))
+	g.oldest.Set(s.Oldest.Seconds())
+	for reason, gauge := range g.parked {
+		gauge.Set(float64(s.Parked[reason]))
+	}
+}

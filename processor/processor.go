@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/aiecs/tasklane/internal/runqueue"
 )
 
 // Processor runs the tasks of its lanes. Several processors share a lane by
@@ -26,7 +28,7 @@ func New(c Config) (*Processor, error) {
 		return nil, fmt.Errorf("create processor: %w", err)
 	}
 	p := &Processor{config: c, metrics: metrics.NewSet(), ready: make(chan struct{})}
-	suspects := new(gate)
+	suspects := new(runqueue.Gate)
 	for _, l := range c.Lanes {
 		p.lanes = append(p.lanes, newLane(&p.config, l, suspects, p.metrics))
 	}
@@ -38,7 +40,12 @@ func New(c Config) (*Processor, error) {
 func (p *Processor) Ready() <-chan struct{} { return p.ready }
 
 // WritePrometheus writes the processor's metrics in Prometheus text format.
-func (p *Processor) WritePrometheus(w io.Writer) { p.metrics.WritePrometheus(w) }
+func (p *Processor) WritePrometheus(w io.Writer) {
+	for _, l := range p.lanes {
+		l.meter.queue.update(l.queue.Stats())
+	}
+	p.metrics.WritePrometheus(w)
+}
 
 // Run runs tasks until the context ends, then drains: no task is started any
 // more, running ones get the drain timeout, what is left is handed over to the

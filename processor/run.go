@@ -37,10 +37,10 @@ func (l *lane) run(w *work, dog *watchdog) {
 	dog.guard(w)
 	defer dog.release()
 	defer w.cancel(nil)
+	defer l.returned(w)
 	result, err := l.execute(w)
-	if err != nil && errors.Is(context.Cause(w.ctx), ErrTimeLimit) {
-		soft, _ := w.limits()
-		err = &limitError{limit: soft, code: schemas.CodeSoftTimeLimit, err: err}
+	if err != nil {
+		err = w.limitReached(err)
 	}
 	l.conclude(w, outcome{result, err})
 }
@@ -66,6 +66,7 @@ func (l *lane) execute(w *work) (result jsontext.Value, err error) {
 
 // report is the [Reporter] of the attempt.
 func (w *work) report(ctx context.Context, e *schemas.Event) error {
+	w.touch()
 	if e.Output != nil && len(e.Output.Text) > maxReportBytes || e.Log != nil && len(e.Log.Text) > maxReportBytes {
 		return fmt.Errorf("report %s: more than %d bytes in one piece; send it in smaller ones", e.Kind, maxReportBytes)
 	}
@@ -96,38 +97,6 @@ func encodeResult(value any) (jsontext.Value, error) {
 type outcome struct {
 	result jsontext.Value
 	err    error
-}
-
-// limitError says that an attempt ran into a time limit.
-type limitError struct {
-	limit time.Duration
-	code  schemas.ErrorCode
-	err   error // what the handler made of it, nil if it never returned
-}
-
-func (e *limitError) Error() string {
-	name := "time limit"
-	if e.code == schemas.CodeSoftTimeLimit {
-		name = "soft time limit"
-	}
-	text := fmt.Sprintf("%s of %v reached", name, e.limit)
-	if e.err != nil && !errors.Is(e.err, ErrTimeLimit) && !errors.Is(e.err, context.DeadlineExceeded) {
-		text += ": " + e.err.Error()
-	}
-	return text
-}
-
-// timeOut ends a job whose handler did not return at the hard limit. Go cannot
-// end a goroutine: the handler is left behind, its slot is freed, and whatever
-// it still reports is dropped.
-func (l *lane) timeOut(w *work, hard time.Duration) {
-	w.cancel(ErrTimeLimit)
-	if l.conclude(w, outcome{err: &limitError{limit: hard, code: schemas.CodeTimeLimit}}) {
-		t := w.job.Task
-		l.meter.runaways.Inc()
-		l.log.Error("handler ignored its time limit and was left behind", "task_id", t.TaskID,
-			"user_id", t.UserID, "service", t.Mode+"/"+t.Service, "limit", hard)
-	}
 }
 
 // conclude ends the job with an outcome, frees its slot and keeps the books;

@@ -24,6 +24,14 @@ type Service struct {
 	Methods map[string]Handler
 	// Execute answers every other task name; nil refuses them.
 	Execute Handler
+	// Slots is how many of its lane's slots a task of the service takes; 1 if not
+	// given, all of them if the lane has fewer.
+	Slots int
+	// SoftTimeLimit, TimeLimit and HeartbeatLimit are for tasks that give none; 0
+	// takes those of the lane.
+	SoftTimeLimit  time.Duration
+	TimeLimit      time.Duration
+	HeartbeatLimit time.Duration
 }
 
 // Registry finds the handler of a task. It is immutable and safe for concurrent
@@ -119,6 +127,8 @@ func Retryable(err error) error { return &RetryableError{Err: err} }
 var (
 	// ErrTimeLimit: the attempt reached its time limit.
 	ErrTimeLimit = errors.New("time limit reached")
+	// ErrHeartbeat: the attempt reported nothing for its heartbeat limit.
+	ErrHeartbeat = errors.New("nothing reported for too long")
 	// ErrHandedOver: the processor stops or lost the partition; the task runs
 	// again elsewhere.
 	ErrHandedOver = errors.New("task handed over to another processor")

@@ -1,0 +1,125 @@
+package runqueue
+
+import "time"
+
+// Item is something to run. The caller fills in the exported fields before
+// [Queue.Push] and must not change them until the item is out of the queue: it
+// was dropped, removed, or is done. Then it may be pushed again.
+type Item struct {
+	// Value is the caller's.
+	Value any
+
+	User     string
+	Service  string // "mode/service"; services are few, and known to the queue for good
+	Task     string // task name
+	Priority int    // 0 to 10
+	// Cost is how many slots the item takes: at least 1, and at most all there are.
+	Cost int
+	// At is when the item's waiting began, for its aging; the time of the push if
+	// not given.
+	At time.Time
+	// Order is the item's place among its user's in an ordered queue.
+	Order int64
+	// NotBefore is when the item may run. Until then it waits in the queue.
+	NotBefore time.Time
+	// Holds makes the others of the user wait, in an ordered queue, until this one
+	// is due: it is the retry of an earlier task.
+	Holds bool
+	// Expires is when the item is dropped if it has not been started; zero is never.
+	Expires time.Time
+	// Refused items are dropped in their turn, without a slot.
+	Refused bool
+	// Suspect items run one at a time in all queues that share a [Gate].
+	Suspect bool
+
+	// The fields below belong to the queue.
+	state      state
+	rank       int64
+	seq        uint64
+	flow       *flow // while it is due and queued
+	user       *user // while it is queued in a flow, holds or runs
+	class      *class
+	at         int // place in its flow or in the waiting
+	expiresAt  int // place in the expiring
+	next, prev *Item
+}
+
+// state is where an item is.
+type state uint8
+
+const (
+	stateOutside state = iota
+	stateWaiting       // not due
+	stateQueued
+	stateAside // about to be dropped
+	stateRunning
+)
+
+func (i *Item) before(o *Item) bool {
+	if i.rank != o.rank {
+		return i.rank < o.rank
+	}
+	return i.seq < o.seq
+}
+
+func (i *Item) place() *int { return &i.at }
+
+// price is what starting the item costs its user.
+func (i *Item) price() int64 { return i.priceOf(i.Cost) }
+
+func (i *Item) priceOf(cost int) int64 { return int64(cost) * costUnit / int64(i.priority()+1) }
+
+func (i *Item) priority() int { return min(max(i.Priority, 0), MaxPriority) }
+
+const (
+	// MaxPriority is the highest priority of an item.
+	MaxPriority = 10
+	// costUnit divides by every weight from 1 to 11.
+	costUnit = 27720
+	// agingTime is how long an item waits to be treated as one priority higher
+	// among its user's.
+	agingTime = 30 * time.Second
+)
+
+// due is an item in the order of its time.
+type due struct{ *Item }
+
+func (d due) before(o due) bool { return d.NotBefore.Before(o.NotBefore) }
+
+// expiry is an item in the order of its end.
+type expiry struct{ *Item }
+
+func (e expiry) before(o expiry) bool { return e.Expires.Before(o.Expires) }
+func (e expiry) place() *int          { return &e.expiresAt }
+
+// list is all items that are queued or waiting, oldest push first.
+type list struct {
+	first, last *Item
+	count       int
+}
+
+func (l *list) add(i *Item) {
+	i.prev, i.next = l.last, nil
+	if l.last == nil {
+		l.first = i
+	} else {
+		l.last.next = i
+	}
+	l.last = i
+	l.count++
+}
+
+func (l *list) remove(i *Item) {
+	if i.prev == nil {
+		l.first = i.next
+	} else {
+		i.prev.next = i.next
+	}
+	if i.next == nil {
+		l.last = i.prev
+	} else {
+		i.next.prev = i.prev
+	}
+	i.prev, i.next = nil, nil
+	l.count--
+}

@@ -1,0 +1,209 @@
+package runqueue
+
+import "time"
+
+// batch bounds what is done under the lock at a time.
+const batch = 256
+
+// step is what became of one look at the queue.
+type step struct {
+	item    *Item
+	dropped []drop
+	again   bool      // there is more to do
+	until   time.Time // when time alone changes something; zero is never
+}
+
+type drop struct {
+	item *Item
+	why  Why
+}
+
+// reservation is the flow that slots are kept for, or soon will be.
+type reservation struct {
+	flow   *flow
+	class  *class
+	since  time.Time
+	passed int // how many were started before it since then
+}
+
+// next lets time pass and takes the next item.
+func (q *Queue) next(now time.Time) (s step) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s.again = q.pass(now, &s); s.again {
+		return s
+	}
+	s.item, s.again = q.pick(now)
+	if s.item != nil {
+		if q.free > 0 && q.ready.len() > 0 {
+			q.signal() // for another taker
+		}
+		return s
+	}
+	s.until = q.nextEvent()
+	return s
+}
+
+// pass does what time has brought; true if there is more of it.
+func (q *Queue) pass(now time.Time, s *step) bool {
+	for range batch {
+		switch {
+		case len(q.aside) > 0:
+			i := q.aside[0]
+			q.aside[0] = nil
+			if q.aside = q.aside[1:]; len(q.aside) == 0 {
+				q.aside = nil
+			}
+			if i.state == stateAside {
+				q.drop(i, Refused, now, s)
+			}
+		case q.expiring.len() > 0 && !now.Before(q.expiring.top().Expires):
+			q.drop(q.expiring.top().Item, Expired, now, s)
+		case q.waiting.len() > 0 && !now.Before(q.waiting.top().NotBefore):
+			i := q.waiting.pop().Item
+			held := i.user
+			i.user = nil
+			q.enqueue(i, now)
+			if held != nil {
+				held.holding--
+				q.settle(held, now)
+			}
+		case q.sleeping.len() > 0 && !now.Before(q.sleeping.top().wakeAt):
+			q.awake(q.sleeping.pop(), now)
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (q *Queue) drop(i *Item, why Why, now time.Time, s *step) {
+	q.remove(i, now)
+	s.dropped = append(s.dropped, drop{i, why})
+}
+
+// awake looks again at what an exhausted limit has kept back.
+func (q *Queue) awake(l *limit, now time.Time) {
+	if l.user != nil {
+		q.settle(l.user, now)
+		return
+	}
+	q.refillAll(now)
+}
+
+// nextEvent is when time alone changes something.
+func (q *Queue) nextEvent() (at time.Time) {
+	sooner := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	if q.waiting.len() > 0 {
+		sooner(q.waiting.top().NotBefore)
+	}
+	if q.expiring.len() > 0 {
+		sooner(q.expiring.top().Expires)
+	}
+	if q.sleeping.len() > 0 {
+		sooner(q.sleeping.top().wakeAt)
+	}
+	return at
+}
+
+// pick starts the item whose turn it is. What may not start is put aside on the
+// way; true if there is more to look at.
+func (q *Queue) pick(now time.Time) (*Item, bool) {
+	if q.lane.room(now) == 0 {
+		q.sleep(&q.lane, now)
+		return nil, false
+	}
+	if q.free == 0 {
+		return nil, false
+	}
+	if i, kept := q.pickReserved(now); i != nil || kept {
+		return i, false
+	}
+	for range batch {
+		if q.ready.len() == 0 {
+			return nil, false
+		}
+		u := q.ready.top()
+		f := u.flows.top()
+		if q.startable(f, now) {
+			return q.start(f, now), false
+		}
+		q.detach(f)
+		q.park(f, now)
+		q.settle(u, now)
+	}
+	return nil, true
+}
+
+// startable reports whether a flow whose turn it is may start its first item. A
+// suspect has the gate then.
+func (q *Queue) startable(f *flow, now time.Time) bool {
+	c := f.class
+	switch {
+	case !c.allowed(now):
+		return false
+	case c.cost > q.free:
+		if q.reserved.flow == nil && (!c.suspect || q.config.Gate.free(q)) {
+			q.reserved = reservation{flow: f, class: c, since: now}
+		}
+		return false
+	}
+	return !c.suspect || q.config.Gate.enter(q)
+}
+
+// pickReserved starts the item that slots are kept for; true if nothing else may
+// start before it.
+func (q *Queue) pickReserved(now time.Time) (*Item, bool) {
+	r := &q.reserved
+	f := r.flow
+	if f == nil || r.passed < q.config.Slots && now.Sub(r.since) < Patience {
+		return nil, false
+	}
+	c := f.class
+	if !q.open(f.user, now) || !c.allowed(now) || c.suspect && !q.config.Gate.free(q) {
+		q.unreserve(now) // it could not start if there were room
+		return nil, false
+	}
+	if c.cost > q.free {
+		return nil, true
+	}
+	if c.suspect && !q.config.Gate.enter(q) {
+		q.unreserve(now)
+		return nil, false
+	}
+	return q.start(f, now), false
+}
+
+// unreserve lets another item that does not fit come to its turn.
+func (q *Queue) unreserve(now time.Time) {
+	q.reserved = reservation{}
+	q.refillAll(now)
+}
+
+// start takes a flow's first item out and gives it its slots.
+func (q *Queue) start(f *flow, now time.Time) *Item {
+	i, u, c := f.items.top(), f.user, f.class
+	q.free -= i.Cost
+	q.running[i] = struct{}{}
+	q.lane.start(now)
+	c.service.start(now)
+	if c.task != nil {
+		c.task.start(now)
+	}
+	u.limit.start(now)
+	q.charge(u, i)
+	if q.reserved.flow == f {
+		q.unreserve(now)
+	} else {
+		q.reserved.passed++
+	}
+	q.unqueue(i, now)
+	q.leave(i)
+	i.state, i.user, i.class = stateRunning, u, c
+	q.forgive(now)
+	return i
+}

@@ -1,0 +1,83 @@
+package runqueue
+
+import "time"
+
+// Reason is what items that are due wait for, other than their turn.
+type Reason uint8
+
+// The reasons, in the order in which they are looked for.
+const (
+	ByUserRule Reason = iota
+	ByUserOrder
+	ByServiceRule
+	ByTaskRule
+	BySuspect
+	BySlots
+	reasons
+)
+
+// Reasons are all reasons.
+func Reasons() []Reason {
+	return []Reason{ByUserRule, ByUserOrder, ByServiceRule, ByTaskRule, BySuspect, BySlots}
+}
+
+func (r Reason) String() string {
+	return [...]string{"user", "order", "service", "task", "suspect", "slots"}[r]
+}
+
+// Stats is what a queue holds.
+type Stats struct {
+	// Queued are all items that have not been started; Waiting, of these, are not
+	// due, and Parked have been put aside.
+	Queued, Waiting int
+	Parked          [reasons]int
+	// Users have something queued, running or remembered.
+	Users            int
+	Running          int // items
+	Slots, SlotsFree int
+	// Oldest is the age of the item that was pushed first.
+	Oldest time.Duration
+}
+
+// Stats looks at every user: it is for a scrape, not for every task.
+func (q *Queue) Stats() Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now()
+	s := Stats{
+		Queued: q.items.count, Waiting: q.waiting.len(), Users: len(q.users), Running: len(q.running),
+		Slots: q.config.Slots, SlotsFree: q.free,
+	}
+	if first := q.items.first; first != nil {
+		s.Oldest = max(now.Sub(first.At), 0)
+	}
+	for _, u := range q.users {
+		isOpen := q.open(u, now)
+		for _, f := range u.all {
+			switch n := f.items.len(); {
+			case !isOpen && u.limit.room(now) == 0:
+				s.Parked[ByUserRule] += n
+			case !isOpen:
+				s.Parked[ByUserOrder] += n
+			case f.parked:
+				s.Parked[f.class.reason(now, q.free)] += n
+			}
+		}
+	}
+	return s
+}
+
+// reason is what the class's parked flows wait for.
+func (c *class) reason(now time.Time, free int) Reason {
+	switch {
+	case c.service.room(now) == 0:
+		return ByServiceRule
+	case c.task != nil && c.task.room(now) == 0:
+		return ByTaskRule
+	case c.cost > free:
+		return BySlots
+	case c.suspect:
+		return BySuspect
+	}
+	return ByServiceRule // it has room for fewer than wait
+}

@@ -1,0 +1,151 @@
+package runqueue
+
+import "time"
+
+// user is what the queue knows of a user while something of theirs is queued or
+// runs.
+type user struct {
+	name  string
+	limit limit
+	// flows are those that may be tried, best first; all has the parked ones too.
+	flows   heap[*flow]
+	all     []*flow
+	items   int // queued in flows
+	holding int // waiting, and the others wait for them
+	// start and finish are the user's virtual times; turn breaks ties, first come
+	// first served.
+	start, finish int64
+	turn          uint64
+	lastCost      int // of what was started last
+	at            int // place among the ready
+	owesAt        int // place among the indebted
+}
+
+// indebted is a user with nothing left, in the order in which the clock reaches
+// them.
+type indebted struct{ *user }
+
+func (u indebted) before(o indebted) bool { return u.start < o.start }
+func (u indebted) place() *int            { return &u.owesAt }
+
+func (u *user) before(o *user) bool {
+	if u.finish != o.finish {
+		return u.finish < o.finish
+	}
+	return u.turn < o.turn
+}
+
+func (u *user) place() *int { return &u.at }
+
+// flowOf is the user's flow of a class, nil if there is none. In an ordered
+// queue one flow has everything.
+func (u *user) flowOf(c *class, ordered bool) *flow {
+	for _, f := range u.all {
+		if ordered || f.class == c {
+			return f
+		}
+	}
+	return nil
+}
+
+func (q *Queue) userOf(name string) *user {
+	u := q.users[name]
+	if u == nil {
+		u = &user{name: name, limit: limit{rule: q.ruleOf(User, name)}}
+		u.limit.user = u
+		q.users[name] = u
+	}
+	if q.indebted.holds(indebted{u}) {
+		q.indebted.remove(indebted{u})
+	}
+	return u
+}
+
+// open reports whether the user may start something at all.
+func (q *Queue) open(u *user, now time.Time) bool {
+	if q.config.Ordered && (u.limit.running > 0 || u.holding > 0) {
+		return false
+	}
+	return u.limit.room(now) > 0
+}
+
+// settle puts a user among the ready, moves or removes them, after anything
+// about them has changed.
+func (q *Queue) settle(u *user, now time.Time) {
+	isOpen := u.flows.len() > 0 && q.open(u, now)
+	switch isReady := q.ready.holds(u); {
+	case isOpen && !isReady:
+		q.turns++
+		u.start, u.turn = max(u.start, q.clock), q.turns
+		q.plan(u)
+		q.ready.push(u)
+		for _, f := range u.flows.all {
+			f.class.reachable++
+		}
+	case isOpen:
+		q.plan(u)
+		q.ready.fix(u)
+	case isReady:
+		q.ready.remove(u)
+		for _, f := range u.flows.all {
+			f.class.reachable--
+			q.refill(f.class, now)
+		}
+	}
+	if !isOpen {
+		q.rest(u, now)
+	}
+}
+
+// plan says when a user would be through with the next item. What they owe is at
+// most what an item of that priority costs: an urgent one need not wait for the
+// price of the one before it.
+func (q *Queue) plan(u *user) {
+	next := u.flows.top().items.top()
+	u.start = min(u.start, q.clock+next.priceOf(max(next.Cost, u.lastCost)))
+	u.finish = u.start + next.price()
+}
+
+// charge makes a user pay for an item that starts.
+func (q *Queue) charge(u *user, i *Item) {
+	q.clock = max(q.clock, u.start)
+	q.turns++
+	u.start, u.turn, u.lastCost = max(u.start+i.price(), q.clock), q.turns, i.Cost
+}
+
+// forgive forgets users with nothing left and nothing owed, a few at a time. A
+// queue with nothing in it is owed nothing.
+func (q *Queue) forgive(now time.Time) {
+	for n := 0; n < 4 && q.indebted.len() > 0; n++ {
+		u := q.indebted.top().user
+		if u.start > q.clock && q.items.count > 0 {
+			return
+		}
+		q.indebted.remove(indebted{u})
+		u.start = min(u.start, q.clock)
+		q.rest(u, now)
+	}
+}
+
+// rest lets a user sleep until their bucket has a token, or forgets one of whom
+// there is nothing left.
+func (q *Queue) rest(u *user, now time.Time) {
+	l := &u.limit
+	if u.items > 0 {
+		q.sleep(l, now)
+		return
+	}
+	if l.running > 0 || u.holding > 0 || q.sleeping.holds(l) || q.indebted.holds(indebted{u}) {
+		return
+	}
+	if now.Before(l.full) { // forgotten now, they would come back to a full bucket
+		l.wakeAt = l.full
+		q.sleeping.push(l)
+		return
+	}
+	if u.start > q.clock {
+		q.indebted.push(indebted{u})
+		return
+	}
+	delete(q.users, u.name)
+}
