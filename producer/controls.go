@@ -168,7 +168,7 @@ func (p *Producer) liftControl(c *gin.Context) {
 	order := &schemas.Control{Kind: kind, Target: target, Time: schemas.AtTime(time.Now()), By: c.Query("by"), Reason: c.Query("reason")}
 	key := order.Key()
 	was := p.controls.InForce(key)
-	done := false
+	var done bool
 	switch kind {
 	case schemas.ControlPause:
 		order.Kind = schemas.ControlResume

@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -161,7 +162,7 @@ func TestHostileControls(t *testing.T) {
 func TestOrdersAreJSON(t *testing.T) {
 	for _, kind := range []string{"text/plain", "", "application/x-www-form-urlencoded", ";;"} {
 		c, _ := gin.CreateTestContext(httptest.NewRecorder())
-		c.Request = httptest.NewRequest("POST", "/", strings.NewReader("{}"))
+		c.Request = httptest.NewRequest(http.MethodPost, "/", strings.NewReader("{}"))
 		c.Request.Header.Set("Content-Type", kind)
 		if _, bad := readOrder(c); bad == nil || bad.Status != 415 {
 			t.Errorf("a body of type %q: %+v", kind, bad)
