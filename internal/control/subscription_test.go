@@ -1,6 +1,8 @@
 package control
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -131,6 +133,24 @@ func TestExpiryIsToldAndForgotten(t *testing.T) {
 			t.Error("an expired cancel is in force")
 		}
 	})
+}
+
+func TestPlacesOfATopicThatIsGoneAreForgotten(t *testing.T) {
+	c := offline(t)
+	c.apply(nil, map[int32]int64{0: 5})
+	must(t, c.Passed(t.Context(), Place{Offset: 4}))
+	c.replace(newState(), map[int32]int64{0: 1})
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, p := range []Place{{Offset: 1}, {Partition: 1}} {
+		if err := c.Passed(ended, p); !errors.Is(err, context.Canceled) {
+			t.Errorf("%+v has passed: %v", p, err)
+		}
+	}
+	c.replace(newState(), nil)
+	if err := c.Passed(ended, Place{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("of a new and empty topic: %v", err)
+	}
 }
 
 func BenchmarkVerdict(b *testing.B) {
