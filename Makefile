@@ -7,7 +7,7 @@ LINTER  = $(CACHE)/golangci-lint-$(LINTER_VERSION)/golangci-lint
 LINTER_VERSION = v2.15.0
 
 # The tests on Apache Kafka: what talks to a broker.
-KAFKA_PACKAGES = ./internal/kafka/... ./internal/journal/... ./internal/taskview/... ./processor ./producer ./notifier ./e2e
+KAFKA_PACKAGES = ./internal/kafka/... ./internal/journal/... ./internal/taskview/... ./internal/control ./processor ./producer ./notifier ./e2e
 
 .DEFAULT_GOAL := help
 

@@ -39,7 +39,7 @@ var layers = []layer{
 // kafkaFiles are the only places where a Kafka client type may appear: these
 // directories, and one wiring file for each role.
 var kafkaFiles = []string{
-	"internal/journal/", "internal/kafka/", "internal/broker/", "internal/taskview/", "internal/kafkatest/",
+	"internal/journal/", "internal/kafka/", "internal/broker/", "internal/taskview/", "internal/control/", "internal/kafkatest/",
 	"producer/kafka.go", "processor/kafka.go", "notifier/kafka.go", "e2e/", "scripts/",
 }
 

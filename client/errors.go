@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/aiecs/tasklane/schemas"
 )
 
 // ErrUnreachable says that no answer came: the server is down, or something on
@@ -29,6 +31,9 @@ type APIError struct {
 	// TaskID is the task's id where the outcome is unknown (504): submit the
 	// task with this id again.
 	TaskID string `json:"task_id"`
+	// TaskStatus is where the task stands, if that is what stands against the
+	// request: a task that has ended cannot be cancelled (409).
+	TaskStatus schemas.Status `json:"task_status"`
 }
 
 func (e *APIError) Error() string {

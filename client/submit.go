@@ -102,6 +102,11 @@ func (c *Client) Handle(userID, taskID string) *Handle {
 	return &Handle{TaskID: taskID, UserID: userID, client: c}
 }
 
+// Cancel asks for the task to be cancelled; see [Client.Cancel].
+func (h *Handle) Cancel(ctx context.Context, reason string) (schemas.Status, error) {
+	return h.client.Cancel(ctx, h.UserID, h.TaskID, reason)
+}
+
 // Wait returns the task's result once it has ended, however it ended: look at
 // the result's Status. It lives through restarts of the server.
 func (h *Handle) Wait(ctx context.Context) (schemas.Result, error) {

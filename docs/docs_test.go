@@ -136,7 +136,7 @@ func (h *help) of(command string) string {
 // commandOf is the command at the start of some words: one, or two where the
 // first only has others below it.
 func (h *help) commandOf(words []string) string {
-	if len(words) > 1 && words[0] == "topics" {
+	if len(words) > 1 && (words[0] == "topics" || words[0] == "inspect") {
 		return words[0] + " " + words[1]
 	}
 	return words[0]
@@ -195,7 +195,7 @@ func (h *help) check(path, call string) {
 func TestConfiguration(t *testing.T) {
 	h := newHelp(t)
 	var everything strings.Builder
-	for _, command := range []string{"up", "producer", "processor", "notifier", "broker", "topics ensure", "submit", "get", "result", "watch"} {
+	for _, command := range []string{"up", "producer", "processor", "notifier", "broker", "topics ensure", "submit", "get", "result", "watch", "cancel", "pause", "resume", "kill", "limits", "inspect controls"} {
 		everything.WriteString(h.of(command))
 	}
 	readme := read(t, filepath.Join(root, "README.md"))

@@ -29,12 +29,8 @@ const (
 // for up to where the lanes end now. It has answered if it returns false.
 func (p *Producer) find(c *gin.Context) (taskview.Task, bool) {
 	key := taskview.Key{TaskID: c.Param("id"), UserID: c.Query("user_id")}
-	if schemas.CheckTaskID(key.TaskID) != "" {
-		p.fail(c, problem.New(http.StatusNotFound, "no task can have this id"))
-		return taskview.Task{}, false
-	}
-	if key.UserID != "" && schemas.CheckUserID(key.UserID) != "" {
-		p.fail(c, problem.Invalid("user_id", "user_id "+schemas.CheckUserID(key.UserID)))
+	if bad := checkKey(key); bad != nil {
+		p.fail(c, *bad)
 		return taskview.Task{}, false
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), catchUpTimeout)
@@ -42,17 +38,35 @@ func (p *Producer) find(c *gin.Context) (taskview.Task, bool) {
 	if !p.passCursor(ctx, c) {
 		return taskview.Task{}, false
 	}
+	task, err := p.resolve(ctx, key)
+	if err != nil {
+		p.failView(c, err)
+		return taskview.Task{}, false
+	}
+	return task, true
+}
+
+// checkKey wants an id that a task can have, and a user or none.
+func checkKey(key taskview.Key) *problem.Problem {
+	if schemas.CheckTaskID(key.TaskID) != "" {
+		return pointer(problem.New(http.StatusNotFound, "no task can have this id"))
+	}
+	if wrong := schemas.CheckUserID(key.UserID); key.UserID != "" && wrong != "" {
+		return pointer(problem.Invalid("user_id", "user_id "+wrong))
+	}
+	return nil
+}
+
+// resolve gets a task; an unknown one is looked for up to where the lanes end
+// now.
+func (p *Producer) resolve(ctx context.Context, key taskview.Key) (taskview.Task, error) {
 	task, err := p.view.Get(ctx, key)
 	if errors.Is(err, taskview.ErrNotFound) {
 		if err = p.view.CatchUp(ctx); err == nil {
 			task, err = p.view.Get(ctx, key)
 		}
 	}
-	if err != nil {
-		p.failView(c, err)
-		return taskview.Task{}, false
-	}
-	return task, true
+	return task, err
 }
 
 // passCursor waits until the view has the task of a 202's cursor. It has

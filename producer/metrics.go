@@ -53,6 +53,7 @@ func (p *Producer) serveMetrics(c *gin.Context) {
 	c.Header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	c.Status(http.StatusOK)
 	p.metrics.set.WritePrometheus(c.Writer)
+	p.controls.WritePrometheus(c.Writer)
 	metrics.WriteProcessMetrics(c.Writer)
 	for _, write := range p.config.Metrics {
 		write(c.Writer)

@@ -53,7 +53,7 @@ func TestRoutesAreDocumented(t *testing.T) {
 		}
 	}
 	served := map[string]bool{}
-	param := regexp.MustCompile(`:(\w+)`)
+	param := regexp.MustCompile(`[:*](\w+)`)
 	for _, r := range new(Producer).routes().Routes() {
 		served[r.Method+" "+param.ReplaceAllString(r.Path, "{$1}")] = true
 	}
@@ -73,7 +73,7 @@ func TestAsyncAPI(t *testing.T) {
 		addresses[channel.(map[string]any)["address"].(string)] = true
 	}
 	var topics schemas.Topics
-	for _, want := range []string{topics.Lane("{lane}"), topics.Events(), topics.DeadLetters(), "/ws"} {
+	for _, want := range []string{topics.Lane("{lane}"), topics.Events(), topics.Control(), topics.DeadLetters(), "/ws"} {
 		if !addresses[want] {
 			t.Errorf("%s is not described", want)
 		}
@@ -117,6 +117,7 @@ func conforms(t testing.TB, method, path string, r reply) {
 
 func schemaPointer(doc map[string]any, method, path string, r reply) (string, bool) {
 	template := regexp.MustCompile(`^/v1/tasks/[^/]+`).ReplaceAllString(path, "/v1/tasks/{id}")
+	template = regexp.MustCompile(`^/v1/controls/[^/]+/.+`).ReplaceAllString(template, "/v1/controls/{kind}/{target}")
 	item, _ := doc["paths"].(map[string]any)[template].(map[string]any)
 	operation, _ := item[method].(map[string]any)
 	if operation == nil {

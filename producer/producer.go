@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/aiecs/tasklane/internal/control"
 	"github.com/aiecs/tasklane/internal/origin"
 	"github.com/aiecs/tasklane/internal/taskview"
 )
@@ -23,6 +24,8 @@ type Producer struct {
 	origin   *origin.Policy
 	view     *taskview.View
 	lanes    *lanes
+	controls *control.Controls
+	steering *control.Writer
 	gate     *gate
 	reserved *reservations
 	metrics  *meters
@@ -51,8 +54,12 @@ func New(c Config) (*Producer, error) {
 	if err != nil {
 		return nil, err
 	}
+	controls, err := control.New(control.Config{Kafka: c.Kafka, Topics: c.Topics, Role: "producer", Logger: c.Logger})
+	if err != nil {
+		return nil, err
+	}
 	p := &Producer{
-		config: c, logger: c.Logger, origin: policy, view: view,
+		config: c, logger: c.Logger, origin: policy, view: view, controls: controls,
 		gate: newGate(c.MaxInFlight, c.MaxInFlightBytes), reserved: newReservations(), ready: make(chan struct{}),
 	}
 	p.metrics = newMeters(view, p.gate)
@@ -80,6 +87,10 @@ func (p *Producer) Run(ctx context.Context) error {
 	}
 	defer client.close()
 	p.lanes = client
+	if p.steering, err = control.NewWriter(p.config.Kafka, p.config.Topics); err != nil {
+		return err
+	}
+	defer p.steering.Close()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", p.config.Addr)
 	if err != nil {
 		return fmt.Errorf("listen for the API: %w; choose another address with --api-addr", err)
@@ -92,6 +103,7 @@ func (p *Producer) Run(ctx context.Context) error {
 	defer stop()
 	g, serving := errgroup.WithContext(background)
 	g.Go(func() error { return p.view.Run(serving) })
+	g.Go(func() error { return p.controls.Run(serving) })
 	g.Go(func() error { client.watch(serving); return nil })
 	g.Go(func() error { p.announce(serving); return nil })
 	g.Go(func() error {

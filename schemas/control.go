@@ -66,7 +66,9 @@ type Target struct {
 	Lane     string     `json:"lane,omitzero"`
 }
 
-// Limits bound how much of a target runs in one installation; nil is no limit.
+// Limits bound how much of a target runs in each processor of the lane; nil is
+// no limit. They are not divided among processors: three of them may run three
+// times as much.
 type Limits struct {
 	MaxRunning    *int64   `json:"max_running,omitzero"`
 	MaxStartsPerS *float64 `json:"max_starts_per_s,omitzero"`
@@ -146,6 +148,30 @@ func (t Target) String() string {
 		}
 	}
 	return strings.Join(parts, "/")
+}
+
+// ParseTarget reads the target's part of a key, as String writes it.
+func ParseTarget(text string) (Target, error) {
+	names := strings.Split(text, "/")
+	target := Target{Type: TargetType(names[0])}
+	names = names[1:]
+	for _, m := range target.members() {
+		if m.of != target.Type || len(names) == 0 {
+			continue
+		}
+		name, err := url.PathUnescape(names[0])
+		if err != nil {
+			return Target{}, fmt.Errorf("target %.200q: %w", text, err)
+		}
+		*m.value, names = name, names[1:]
+	}
+	if field, problem := target.check(); problem != "" {
+		return Target{}, &InvalidControlError{Field: field, Problem: problem}
+	}
+	if len(names) > 0 {
+		return Target{}, &InvalidControlError{Field: "target", Problem: "has more names than a target of type " + string(target.Type) + "; write / in a name as %2F"}
+	}
+	return target, nil
 }
 
 // targetMember is a member of a target that belongs to a type.

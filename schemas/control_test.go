@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 func controls() map[string]*Control {
@@ -97,5 +98,24 @@ func TestBadControls(t *testing.T) {
 func TestEncodeControlChecks(t *testing.T) {
 	if encoded, err := (&Control{Kind: ControlCancel}).Encode(); err == nil {
 		t.Errorf("encoded %s", encoded)
+	}
+}
+
+func TestParseTarget(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.StringMatching(`[a-zé/ .%?#:~"]{1,12}`)
+		want := rapid.SampledFrom([]Target{
+			{Type: TargetTask, UserID: name.Draw(t, "user"), TaskID: "t-1:@~."}, {Type: TargetTaskName, TaskName: name.Draw(t, "name")},
+			{Type: TargetService, Mode: name.Draw(t, "mode"), Service: name.Draw(t, "service")},
+			{Type: TargetUser, UserID: name.Draw(t, "user")}, {Type: TargetLane, Lane: "heavy"},
+		}).Draw(t, "target")
+		if got, err := ParseTarget(want.String()); err != nil || got != want {
+			t.Fatalf("%s is read as %+v (%v), want %+v", want, got, err, want)
+		}
+	})
+	for _, text := range []string{"", "task", "task/alice", "task/alice/", "task/alice/t-1/x", "lane/Fast", "lane", "user/", "user/%zz", "planet/earth", "/", "user/a/b"} {
+		if got, err := ParseTarget(text); err == nil {
+			t.Errorf("%q is read as %+v", text, got)
+		}
 	}
 }

@@ -76,7 +76,8 @@ the broker cannot be reached.`,
 	flags.StringVar(&a.logFormat, "log-format", "text", "form of log lines on standard error: text or json")
 	root.AddCommand(
 		a.upCommand(), a.producerCommand(), a.processorCommand(), a.notifierCommand(), a.brokerCommand(), a.topicsCommand(),
-		a.submitCommand(), a.getCommand(), a.resultCommand(), a.watchCommand(), a.demoCommand(), a.versionCommand(),
+		a.submitCommand(), a.getCommand(), a.resultCommand(), a.watchCommand(), a.cancelCommand(),
+		a.pauseCommand(), a.resumeCommand(), a.killCommand(), a.limitsCommand(), a.inspectCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	describeEnvironment(root)
 	return root

@@ -67,6 +67,23 @@ func TestWrongUsage(t *testing.T) {
 		"submit " + task + "--time-limit -5s":      "time_limit_ms",
 		"submit " + task + "--wait --watch":        "one of --watch and --wait",
 		"submit " + task + "--input - --context -": "only one",
+		"cancel":                                   "takes one argument",
+		"cancel a/b":                               "task id",
+		"pause lane":                               "TYPE and NAME",
+		"pause planet earth":                       "task_name, service, user, lane",
+		"pause lane FAST":                          "lane",
+		"pause task t-1":                           "USER/TASK_ID",
+		"pause service chat":                       "MODE/SERVICE",
+		"pause lane fast --for -1h":                "above 0",
+		"resume lane fast --for 1h":                "unknown flag",
+		"kill lane fast --off --for 1h":            "one of --off and --for",
+		"limits lane fast":                         "--max-running",
+		"limits lane fast --off --max-running 1":   "--off alone",
+		"limits lane fast --max-running -1":        "limits.max_running",
+		"limits lane fast --max-starts-per-s 0":    "limits.max_starts_per_s",
+		"limits task a/t-1 --max-running 1":        "target.type",
+		"inspect controls --kind resume":           "kill_switch",
+		"inspect everything":                       "unknown command",
 		"broker --broker-addr 0.0.0.0:0":           "loopback",
 		"topics ensure --brokers nowhere":          "host:port",
 		"topics ensure --lanes a,a":                "given twice",
@@ -94,7 +111,7 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestHelpIsFine(t *testing.T) {
-	for _, line := range []string{"", "--help", "help submit", "submit --help", "topics ensure -h"} {
+	for _, line := range []string{"", "--help", "help submit", "submit --help", "topics ensure -h", "cancel -h", "pause -h", "resume -h", "kill -h", "limits -h", "inspect", "inspect controls -h"} {
 		if got := run(t, strings.Fields(line)); got.code != exitFine || !strings.Contains(got.stdout, "Examples:") {
 			t.Errorf("%q: exit code %d, output %q %q", line, got.code, got.stdout, got.stderr)
 		}
@@ -119,6 +136,12 @@ func TestUnreachable(t *testing.T) {
 		"result --user alice t-1",
 		"result --user alice t-1 --wait",
 		"watch --user alice",
+		"cancel t-1",
+		"pause lane fast",
+		"resume lane fast",
+		"kill lane fast",
+		"limits lane fast --max-running 1",
+		"inspect controls",
 		"submit --user alice --mode m --service s --name n",
 	} {
 		got := run(t, strings.Fields(line), "TASKLANE_SERVER=http://"+address, "TASKLANE_NOTIFIER=ws://"+address, "TASKLANE_GIVE_UP_AFTER=50ms")

@@ -16,21 +16,27 @@ type remote struct {
 	server, notifier, token string
 	giveUpAfter             time.Duration
 	user                    string
+	anyUser                 bool // the command can do without one
 	form                    outputForm
 }
 
 func (r *remote) addTo(flags *pflag.FlagSet) {
-	flags.StringVar(&r.server, "server", client.DefaultServer, "address of the API")
+	r.addServer(flags)
 	flags.StringVar(&r.notifier, "notifier", client.DefaultNotifier, "address of the notifier")
+	flags.StringVar(&r.user, "user", "", "the user the task belongs to")
+}
+
+// addServer adds what is needed to reach the API.
+func (r *remote) addServer(flags *pflag.FlagSet) {
+	flags.StringVar(&r.server, "server", client.DefaultServer, "address of the API")
 	flags.StringVar(&r.token, "token", "", "bearer token, where the server asks for one; better given by its variable")
 	flags.DurationVar(&r.giveUpAfter, "give-up-after", 10*time.Second, "how long to go on trying while there is no answer")
-	flags.StringVar(&r.user, "user", "", "the user the task belongs to")
 	r.form.addTo(flags)
 }
 
 // connect makes the client, once the command line is known to be right.
 func (r *remote) connect(a *app) (*client.Client, error) {
-	if p := schemas.CheckUserID(r.user); p != "" {
+	if p := schemas.CheckUserID(r.user); p != "" && (r.user != "" || !r.anyUser) {
 		return nil, usagef("--user %s", p)
 	}
 	if r.giveUpAfter <= 0 {

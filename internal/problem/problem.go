@@ -27,6 +27,9 @@ type Problem struct {
 	// TaskID is set where the caller needs it to ask or try again: the outcome
 	// of a submission is unknown, or the id is taken.
 	TaskID string `json:"task_id,omitzero"`
+	// TaskStatus is where the task stands, if that is what stands against the
+	// request.
+	TaskStatus string `json:"task_status,omitzero"`
 	// Errors are further faults of the same request.
 	Errors []FieldError `json:"errors,omitzero"`
 }

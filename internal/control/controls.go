@@ -1,0 +1,192 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// Controls is what is in force. It is safe for concurrent use. Make one with
+// New.
+type Controls struct {
+	config  Config
+	logger  *slog.Logger
+	metrics *metrics.Set
+	ready   chan struct{}
+	// counters of records since the start
+	read, invalid, dropped atomic.Int64
+
+	mu          sync.RWMutex
+	state       *state
+	next        map[int32]int64 // offset to read, by partition
+	moved       chan struct{}   // closed when next has changed
+	subscribers map[*Subscription]struct{}
+}
+
+// New checks the configuration. It starts nothing.
+func New(c Config) (*Controls, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	controls := &Controls{
+		config: c, logger: c.Logger, ready: make(chan struct{}), state: newState(), next: map[int32]int64{},
+		moved: make(chan struct{}), subscribers: map[*Subscription]struct{}{},
+	}
+	controls.metrics = newMetrics(controls)
+	return controls, nil
+}
+
+// Ready is closed once all that stood in the topic at the start has been read.
+func (c *Controls) Ready() <-chan struct{} { return c.ready }
+
+// Cancelled is the cancel that is in force for a task.
+func (c *Controls) Cancelled(userID, taskID string) (schemas.Control, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if found := c.state.cancelled(Identity{userID, taskID}, time.Now()); found != nil {
+		return *found, true
+	}
+	return schemas.Control{}, false
+}
+
+// Verdict says whether a task on a lane may run. Cancels are not looked at.
+func (c *Controls) Verdict(task *schemas.Task, lane string) Verdict {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if len(c.state.rules) == 0 {
+		return Verdict{}
+	}
+	return c.state.verdict(TargetsOf(task, lane), time.Now())
+}
+
+// Limits are the limits in force by target: what this process may run of each.
+func (c *Controls) Limits() map[schemas.Target]schemas.Limits {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.state.limits(time.Now())
+}
+
+// List is a page of what is in force in the order of keys, of one kind or, if
+// that is empty, of all. It starts behind the key after; next is the one to go on
+// from, empty on the last page. The records must not be changed.
+func (c *Controls) List(kind schemas.ControlKind, after string, limit int) (page []*schemas.Control, next string) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.state.list(kind, after, limit, time.Now())
+}
+
+// InForce reports whether the record of a key is in force.
+func (c *Controls) InForce(key string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	e := c.state.byKey[key]
+	return e != nil && inForce(e.control, time.Now())
+}
+
+// Subscribe begins to gather changes. What was before the call is not among
+// them: subscribe first, then ask. Close ends it.
+func (c *Controls) Subscribe() *Subscription {
+	s := newSubscription(c.unsubscribe)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.subscribers[s] = struct{}{}
+	return s
+}
+
+func (c *Controls) unsubscribe(s *Subscription) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.subscribers, s)
+}
+
+// Passed blocks until the record at the place has been read, so that who has
+// written it finds it. It fails with the cause of ctx when that ends.
+func (c *Controls) Passed(ctx context.Context, p Place) error {
+	for {
+		c.mu.RLock()
+		next, moved := c.next[p.Partition], c.moved
+		c.mu.RUnlock()
+		if next > p.Offset {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// apply takes records that have been read into the state that is in force.
+func (c *Controls) apply(records []record, next map[int32]int64) {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range records {
+		c.tell(c.count(c.state.apply(r.key, r.control, now)), false)
+	}
+	c.move(next)
+}
+
+// replace puts a state in force that was read from the topic's start.
+func (c *Controls) replace(fresh *state, next map[int32]int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state = fresh
+	clear(c.next)
+	c.move(next)
+	c.tell(effect{rules: true}, true)
+}
+
+func (c *Controls) move(next map[int32]int64) {
+	for partition, offset := range next {
+		c.next[partition] = offset
+	}
+	close(c.moved)
+	c.moved = make(chan struct{})
+}
+
+// tell passes a change on. mu is held, so that a subscriber finds in force what
+// it is told of.
+func (c *Controls) tell(did effect, everything bool) {
+	if did.cancelled == nil && !did.rules && !everything {
+		return
+	}
+	for s := range c.subscribers {
+		s.add(did, everything)
+	}
+}
+
+func (c *Controls) count(did effect) effect {
+	if did.dropped > 0 && c.dropped.Add(int64(did.dropped)) == int64(did.dropped) {
+		c.logger.Error("more controls are in force than are held in memory; some are not applied",
+			"max_cancel_bytes", MaxCancelBytes, "max_rule_bytes", MaxRuleBytes)
+	}
+	return did
+}
+
+// expireEvery is how often what is void is forgotten and subscribers are told.
+// Verdicts do not wait for it.
+const expireEvery = time.Second
+
+func (c *Controls) expire(ctx context.Context) {
+	ticker := time.NewTicker(expireEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			c.mu.Lock()
+			c.tell(effect{rules: c.state.expire(time.Now())}, false)
+			c.mu.Unlock()
+		}
+	}
+}
