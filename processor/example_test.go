@@ -36,14 +36,14 @@ func ExampleMethod() {
 	}
 	service := processor.Service{Mode: "demo", Name: "greeter", Methods: map[string]processor.Handler{"greet": processor.Method(greet)}}
 
-	for _, sent := range []string{`{"name": "Ada"}`, `{"name": 5}`, `{"nmae": "Ada"}`} {
+	for _, sent := range []string{`{"name": "Ada"}`, `{"name": 5}`, `{"nam": "Ada"}`} {
 		result, err := execute(service, schemas.Task{TaskName: "greet", InputData: jsontext.Value(sent)})
 		fmt.Println(string(result), err)
 	}
 	// Output:
 	// "Hello, Ada" <nil>
 	//  input_data.name must be a string, not a number
-	//  input_data.nmae is not known; leave it out, or look for a misspelled name
+	//  input_data.nam is not known; leave it out, or look for a misspelled name
 }
 
 func ExampleMiddleware() {
