@@ -119,7 +119,7 @@ func (w *watch) follow(ctx context.Context) error {
 		switch {
 		case message.Kind == kindHello:
 			w.hello(message)
-		case message.Kind.OfTask():
+		case message.Kind.ForUser():
 			if err := w.deliver(message); err != nil {
 				return err
 			}

@@ -57,6 +57,7 @@ func TestRecordsThatAreNoEvents(t *testing.T) {
 		value(`{"task_id":"a","user_id":"ada","message":"`+"\xff"+`"}`),
 		value(`{"task_id":"a","user_id":"ada","cursor":"mine"}`),
 		value(`{"task_id":"a","user_id":"ada","kind":"fence"}`),
+		value(`{"task_id":"a","user_id":"ada","kind":"checkpoint","message":"a step"}`),
 		value("{\"task_id\":\"a\",\"user_id\":\"ada\",\"message\":\"spaced\" }\n "),
 	)
 	o.say("ada", "a", "fine")

@@ -60,7 +60,7 @@ func readEvent(rec *record) (*event, error) {
 		return nil, fmt.Errorf("read event: %w", err)
 	}
 	switch {
-	case head.Kind == schemas.KindFence, head.Kind == schemas.KindMark, head.Kind == schemas.KindRepeat:
+	case head.Kind == schemas.KindFence, head.Kind == schemas.KindMark, head.Kind == schemas.KindRepeat, head.Kind == schemas.KindCheckpoint:
 		return nil, nil
 	case head.UserID != string(rec.key):
 		return nil, errOtherUser

@@ -2,11 +2,12 @@ package processor
 
 import (
 	"context"
-	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 
-	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -20,17 +21,51 @@ type Reporter func(ctx context.Context, event *schemas.Event) error
 // user. It is safe for concurrent use and must not be kept after the handler
 // has returned: by then reports fail.
 type Context struct {
-	task    *schemas.Task
-	lane    string
-	attempt int
-	report  Reporter
+	// Set by NewContext, not changed after.
+	task        *schemas.Task
+	lane        string
+	attempt     int
+	report      Reporter
+	heartbeat   func()
+	base        *slog.Logger
+	traceparent string
+	remembered  map[string]jsontext.Value
+
 	outputs atomic.Int64
+
+	mu     sync.Mutex
+	totals totals
+	steps  steps
+	logger *slog.Logger // made for the first who asks
+}
+
+// ContextOption sets what not every context has.
+type ContextOption func(*Context)
+
+// WithLogger is where [Context.Logger] writes; nowhere if not given.
+func WithLogger(l *slog.Logger) ContextOption { return func(c *Context) { c.base = l } }
+
+// WithTraceparent is the trace the task belongs to, as its record's traceparent
+// header has it.
+func WithTraceparent(header string) ContextOption { return func(c *Context) { c.traceparent = header } }
+
+// WithHeartbeat is what [Context.Heartbeat] calls. It must not block.
+func WithHeartbeat(touch func()) ContextOption { return func(c *Context) { c.heartbeat = touch } }
+
+// WithCheckpoints are the checkpoints of the task's earlier attempts, by name,
+// for [Step]. The map must not be changed any more.
+func WithCheckpoints(results map[string]jsontext.Value) ContextOption {
+	return func(c *Context) { c.remembered = results }
 }
 
 // NewContext is the context of one attempt of a task. Handlers are given one;
-// tests of services make their own.
-func NewContext(task *schemas.Task, lane string, attempt int, report Reporter) *Context {
-	return &Context{task: task, lane: lane, attempt: attempt, report: report}
+// tests of services use package processortest, or make their own.
+func NewContext(task *schemas.Task, lane string, attempt int, report Reporter, options ...ContextOption) *Context {
+	c := &Context{task: task, lane: lane, attempt: attempt, report: report}
+	for _, set := range options {
+		set(c)
+	}
+	return c
 }
 
 // Task is the task as it was sent. It must not be changed.
@@ -43,43 +78,37 @@ func (c *Context) Lane() string { return c.lane }
 func (c *Context) Attempt() int { return c.attempt }
 
 // Input decodes the task's input_data into v, which should be a pointer to a
-// struct. Members that v does not have are ignored. The error names the member
-// at fault and is meant for the sender.
-func (c *Context) Input(v any) error { return decodeObject("input_data", c.task.InputData, v) }
+// struct. Members that v does not have are ignored. The error is an
+// [*InputError].
+func (c *Context) Input(v any) error { return decodeMember("input_data", c.task.InputData, v) }
 
 // Options decodes the task's context member into v, like [Context.Input].
-func (c *Context) Options(v any) error { return decodeObject("context", c.task.Context, v) }
+func (c *Context) Options(v any) error { return decodeMember("context", c.task.Context, v) }
 
-func decodeObject(member string, payload []byte, v any) error {
-	if len(payload) == 0 || string(payload) == "null" {
-		return nil
+// Traceparent is the trace the task belongs to, in the form of the W3C header of
+// that name, to be sent along with requests; "" if there is none.
+func (c *Context) Traceparent() string { return c.traceparent }
+
+// Logger writes to the processor's own log, which the task's user does not see,
+// with the task's ids.
+func (c *Context) Logger() *slog.Logger {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.logger == nil {
+		c.logger = c.newLogger()
 	}
-	if err := json.Unmarshal(payload, v); err != nil {
-		text := strings.TrimPrefix(err.Error(), "json: cannot unmarshal into Go ")
-		return fmt.Errorf("read %s: %s", member, text)
+	return c.logger
+}
+
+func (c *Context) newLogger() *slog.Logger {
+	if c.base == nil {
+		return slog.New(slog.DiscardHandler)
 	}
-	return nil
-}
-
-// Progress tells the user how far the work is. Superseded progress may be
-// skipped on the way to slow clients.
-func (c *Context) Progress(ctx context.Context, p schemas.Progress) error {
-	return c.report(ctx, &schemas.Event{Kind: schemas.KindProgress, Progress: &p})
-}
-
-// Output sends the user a piece of streamed output. Pieces are numbered from 0
-// in the order of the calls and are never skipped.
-func (c *Context) Output(ctx context.Context, text string) error {
-	output := &schemas.Output{Index: c.outputs.Add(1) - 1, Text: text}
-	return c.report(ctx, &schemas.Event{Kind: schemas.KindOutput, Output: output})
-}
-
-// Usage records what a model was asked for.
-func (c *Context) Usage(ctx context.Context, u schemas.Usage) error {
-	return c.report(ctx, &schemas.Event{Kind: schemas.KindUsage, Usage: &u})
-}
-
-// Log sends the user a line. Level is debug, info, warn or error.
-func (c *Context) Log(ctx context.Context, level, text string) error {
-	return c.report(ctx, &schemas.Event{Kind: schemas.KindLog, Log: &schemas.LogLine{Level: level, Text: text}})
+	t := c.task
+	args := []any{"task_id", t.TaskID, "user_id", t.UserID, "service", t.Mode + "/" + t.Service, "task_name", t.TaskName, "attempt", c.attempt}
+	// 00-<trace id>-<parent id>-<flags>
+	if parts := strings.Split(c.traceparent, "-"); len(parts) >= 4 && len(parts[1]) == 32 {
+		args = append(args, "trace_id", parts[1])
+	}
+	return c.base.With(args...)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/aiecs/tasklane/schemas"
 	"time"
 )
 
@@ -15,12 +17,17 @@ import (
 // ctx ends: context.Cause(ctx) says why it did.
 type Handler func(ctx context.Context, task *Context) (result any, err error)
 
+// Middleware wraps handlers: to measure, log, limit, or give them more in their
+// context. It may answer in a handler's place. A panic passes through it and is
+// caught by the core.
+type Middleware func(Handler) Handler
+
 // Service is a named group of handlers, addressed by a task's mode and service.
 // A task runs the method named like its task_name, or Execute if there is none.
 type Service struct {
 	Mode string
 	Name string
-	// Methods are the handlers by task name.
+	// Methods are the handlers by task name; see [Method].
 	Methods map[string]Handler
 	// Execute answers every other task name; nil refuses them.
 	Execute Handler
@@ -32,12 +39,18 @@ type Service struct {
 	SoftTimeLimit  time.Duration
 	TimeLimit      time.Duration
 	HeartbeatLimit time.Duration
+	// Middleware is around every handler of the service, the first outermost,
+	// and inside the registry's.
+	Middleware []Middleware
+	// Retry is for tasks that do not say how they are retried, member by member;
+	// nil leaves it to the default.
+	Retry *RetryPolicy
 }
 
 // Registry finds the handler of a task. It is immutable and safe for concurrent
 // use.
 type Registry struct {
-	services map[serviceKey]Service
+	services map[serviceKey]Service // with all middleware around their handlers
 }
 
 type serviceKey struct{ mode, name string }
@@ -48,17 +61,67 @@ func NewRegistry(services ...Service) (*Registry, error) {
 	r := &Registry{services: make(map[serviceKey]Service, len(services))}
 	for _, s := range services {
 		key := serviceKey{s.Mode, s.Name}
-		switch _, taken := r.services[key]; {
-		case s.Mode == "" || s.Name == "":
-			return nil, fmt.Errorf("register service %q/%q: mode and name must be given", s.Mode, s.Name)
-		case taken:
+		if _, taken := r.services[key]; taken {
 			return nil, fmt.Errorf("register service %s/%s: it is registered already", s.Mode, s.Name)
-		case s.Execute == nil && len(s.Methods) == 0:
-			return nil, fmt.Errorf("register service %s/%s: it has neither methods nor Execute", s.Mode, s.Name)
 		}
-		r.services[key] = s
+		if err := s.validate(); err != nil {
+			return nil, fmt.Errorf("register service %s/%s: %w", s.Mode, s.Name, err)
+		}
+		r.services[key] = s.wrap(s.Middleware)
 	}
 	return r, nil
+}
+
+func (s Service) validate() error {
+	switch {
+	case s.Mode == "" || s.Name == "":
+		return fmt.Errorf("mode %q and name %q must be given", s.Mode, s.Name)
+	case s.Execute == nil && len(s.Methods) == 0:
+		return errors.New("it has neither methods nor Execute")
+	}
+	for name, method := range s.Methods {
+		if method == nil {
+			return fmt.Errorf("its method %q is nil", name)
+		}
+	}
+	if slices.ContainsFunc(s.Middleware, func(m Middleware) bool { return m == nil }) {
+		return errors.New("one of its middlewares is nil")
+	}
+	return s.Retry.validate()
+}
+
+// wrap is the service with middleware around every handler, the first outermost.
+func (s Service) wrap(middleware []Middleware) Service {
+	around := func(h Handler) Handler {
+		for _, m := range slices.Backward(middleware) {
+			h = m(h)
+		}
+		return h
+	}
+	methods := make(map[string]Handler, len(s.Methods))
+	for name, method := range s.Methods {
+		methods[name] = around(method)
+	}
+	s.Methods = methods
+	if s.Execute != nil {
+		s.Execute = around(s.Execute)
+	}
+	return s
+}
+
+// With is the registry with middleware around every handler of every service,
+// the first outermost, and all of it outside what is there already.
+func (r *Registry) With(middleware ...Middleware) *Registry {
+	wrapped := &Registry{services: make(map[serviceKey]Service, len(r.services))}
+	for key, s := range r.services {
+		wrapped.services[key] = s.wrap(middleware)
+	}
+	return wrapped
+}
+
+// RetryPolicy is the policy of the task's service, nil if it has none.
+func (r *Registry) RetryPolicy(t *schemas.Task) *RetryPolicy {
+	return r.services[serviceKey{t.Mode, t.Service}].Retry
 }
 
 // UnknownServiceError says that nothing here can run a task, and what could.
@@ -106,29 +169,14 @@ func (r *Registry) Names() []string {
 	return names
 }
 
-// RetryableError marks an error that another attempt may not meet.
-type RetryableError struct {
-	Err error
-	// After is the least time to wait before the next attempt; 0 leaves it to
-	// the task's policy.
-	After time.Duration
-}
-
-func (e *RetryableError) Error() string { return e.Err.Error() }
-
-// Unwrap is the error that was marked.
-func (e *RetryableError) Unwrap() error { return e.Err }
-
-// Retryable marks err as worth another attempt. Errors that are not marked end
-// the task.
-func Retryable(err error) error { return &RetryableError{Err: err} }
-
 // Causes of a handler's context ending, as context.Cause returns them.
 var (
 	// ErrTimeLimit: the attempt reached its time limit.
 	ErrTimeLimit = errors.New("time limit reached")
 	// ErrHeartbeat: the attempt reported nothing for its heartbeat limit.
 	ErrHeartbeat = errors.New("nothing reported for too long")
+	// ErrCancelled: somebody who may has cancelled the task.
+	ErrCancelled = errors.New("task cancelled")
 	// ErrHandedOver: the processor stops or lost the partition; the task runs
 	// again elsewhere.
 	ErrHandedOver = errors.New("task handed over to another processor")

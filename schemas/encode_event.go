@@ -2,8 +2,11 @@ package schemas
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -38,7 +41,7 @@ func (e *Event) Encode() ([]byte, error) {
 // encodeReflected is the same by reflection, for the rare event that was read
 // from a newer version and is passed on.
 func (e *Event) encodeReflected() ([]byte, error) {
-	b, err := json.Marshal(e, jsontext.AllowInvalidUTF8(true))
+	b, err := json.Marshal(e, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.EventID, err)
 	}
@@ -108,10 +111,14 @@ func (a *appender) details(e *Event) {
 		a.text(`,"text":`, l.Text)
 		a.raw("}")
 	}
-	if m := e.Metrics; m != nil {
-		a.float(`,"metrics":{"queued_ms":`, m.QueuedMS)
-		a.float(`,"run_ms":`, m.RunMS)
+	if c := e.Checkpoint; c != nil {
+		a.text(`,"checkpoint":{"name":`, c.Name)
+		a.raw(`,"result":`)
+		a.valueOrNull(c.Result)
 		a.raw("}")
+	}
+	if m := e.Metrics; m != nil {
+		a.metrics(m)
 	}
 	if e.Files != nil {
 		a.files(e.Files)
@@ -131,6 +138,19 @@ func (a *appender) usage(u *Usage) {
 	a.integer(`,"output_tokens":`, u.OutputTokens)
 	if u.CostUSD != 0 {
 		a.float(`,"cost_usd":`, u.CostUSD)
+	}
+	a.raw("}")
+}
+
+func (a *appender) metrics(m *Metrics) {
+	a.float(`,"metrics":{"queued_ms":`, m.QueuedMS)
+	a.float(`,"run_ms":`, m.RunMS)
+	for _, name := range slices.Sorted(maps.Keys(m.Own)) {
+		if name == "queued_ms" || name == "run_ms" || !utf8.ValidString(name) {
+			a.fail(fmt.Errorf("metrics cannot have a number of the service named %q", name))
+		}
+		a.text(",", name)
+		a.float(":", m.Own[name])
 	}
 	a.raw("}")
 }
@@ -203,6 +223,14 @@ func (a *appender) time(prefix string, t Time) {
 		a.fail(err)
 	}
 	a.raw(`"`)
+}
+
+func (a *appender) valueOrNull(v jsontext.Value) {
+	if v == nil {
+		a.raw("null")
+		return
+	}
+	a.value(v)
 }
 
 func (a *appender) value(v jsontext.Value) {

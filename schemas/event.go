@@ -17,6 +17,9 @@ const (
 	KindOutput   Kind = "output"   // a piece of streamed output
 	KindUsage    Kind = "usage"    // what a provider was asked for
 	KindLog      Kind = "log"      // a line for the user
+	// KindCheckpoint is a step's result that later attempts of the task use. It
+	// is part of the history, and not meant for the task's user.
+	KindCheckpoint Kind = "checkpoint"
 )
 
 // Kinds of journal records that are no event of a task: a reader counts them
@@ -30,11 +33,14 @@ const (
 // OfTask reports whether events of this kind belong to a task's life.
 func (k Kind) OfTask() bool {
 	switch k {
-	case KindState, KindProgress, KindOutput, KindUsage, KindLog:
+	case KindState, KindProgress, KindOutput, KindUsage, KindLog, KindCheckpoint:
 		return true
 	}
 	return false
 }
+
+// ForUser reports whether events of this kind are meant for the task's user.
+func (k Kind) ForUser() bool { return k.OfTask() && k != KindCheckpoint }
 
 // ErrorCode classifies an error for programs; the text is for people.
 type ErrorCode string
@@ -88,10 +94,13 @@ type Event struct {
 	NextAttemptAt *Time     `json:"next_attempt_at,omitzero"`
 	Progress      *Progress `json:"progress,omitzero"`
 	Output        *Output   `json:"output,omitzero"`
-	Usage         *Usage    `json:"usage,omitzero"`
-	Log           *LogLine  `json:"log,omitzero"`
-	Metrics       *Metrics  `json:"metrics,omitzero"`
-	Files         []File    `json:"files,omitzero"`
+	// Usage is one request's on a usage event, and the attempt's total on a
+	// terminal one.
+	Usage      *Usage      `json:"usage,omitzero"`
+	Log        *LogLine    `json:"log,omitzero"`
+	Checkpoint *Checkpoint `json:"checkpoint,omitzero"`
+	Metrics    *Metrics    `json:"metrics,omitzero"`
+	Files      []File      `json:"files,omitzero"`
 	// Source is where the task came from; on every state event.
 	Source *Source `json:"source,omitzero"`
 
@@ -131,6 +140,7 @@ type Output struct {
 }
 
 // Usage is what a model was asked for. CostUSD is an estimate in US dollars.
+// In a total over several models, Model is their names with commas between.
 type Usage struct {
 	Model        string  `json:"model"`
 	InputTokens  int64   `json:"input_tokens"`
@@ -145,11 +155,19 @@ type LogLine struct {
 	Text  string `json:"text"`
 }
 
-// Metrics are durations of an attempt in milliseconds: waiting before it was
-// started, and running.
+// Checkpoint is the result of a step that later attempts need not run again.
+type Checkpoint struct {
+	Name   string         `json:"name"`
+	Result jsontext.Value `json:"result"`
+}
+
+// Metrics are durations of an attempt in milliseconds, waiting before it was
+// started and running, and beside them the service's own numbers.
 type Metrics struct {
 	QueuedMS float64 `json:"queued_ms"`
 	RunMS    float64 `json:"run_ms"`
+	// Own are the service's, by name. No name may be one of those above.
+	Own map[string]float64 `json:",embed"`
 }
 
 // File is a file the service touched. Operation is read, write or delete.

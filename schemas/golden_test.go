@@ -49,7 +49,7 @@ func goldenEvents() map[string]*Event {
 		"running": event(KindState, Running, func(e *Event) { e.Message = "Executing task: analyze_text" }),
 		"completed": event(KindState, Completed, func(e *Event) {
 			e.Message, e.Result = "Completed task: analyze_text", jsontext.Value(`{"language":"de","sentiment":{"label":"positive","score":0.75}}`)
-			e.Metrics = &Metrics{QueuedMS: 1.5, RunMS: 20}
+			e.Metrics = &Metrics{QueuedMS: 1.5, RunMS: 20, Own: map[string]float64{"pages": 3, "cache_hits": 0.5}}
 			e.Usage = &Usage{Model: "small", InputTokens: 10, OutputTokens: 20, CostUSD: 0.0000005}
 			e.Files = []File{{Path: "out.txt", Operation: "write", Bytes: 12}, {Path: "in.txt", Operation: "read"}}
 		}),
@@ -66,6 +66,9 @@ func goldenEvents() map[string]*Event {
 		"output": event(KindOutput, Running, func(e *Event) { e.Output = &Output{Text: "Grüße,\n\"you\" \u2028"} }),
 		"usage":  event(KindUsage, Running, func(e *Event) { e.Usage = &Usage{Model: "small"} }),
 		"log":    event(KindLog, Running, func(e *Event) { e.Log = &LogLine{Level: "info", Text: "half way"} }),
+		"checkpoint": event(KindCheckpoint, Running, func(e *Event) {
+			e.Checkpoint = &Checkpoint{Name: "fetch", Result: jsontext.Value(`{"pages":[1,2]}`)}
+		}),
 		"repeat": event(KindRepeat, Pending, func(e *Event) { e.Message = "Received before at offset 3; not run again" }),
 	}
 }
@@ -177,5 +180,8 @@ func TestResultOf(t *testing.T) {
 	}
 	if !events["failed"].Terminal() || events["running"].Terminal() || events["progress"].Terminal() {
 		t.Error("Terminal() is wrong")
+	}
+	if !KindCheckpoint.OfTask() || KindCheckpoint.ForUser() || !KindState.ForUser() || KindFence.ForUser() {
+		t.Error("OfTask() or ForUser() is wrong")
 	}
 }

@@ -237,6 +237,18 @@ func drawEvent(t *rapid.T) *Event {
 		e.Usage = &Usage{Model: s(), InputTokens: n(), OutputTokens: n(), CostUSD: f()}
 		e.Metrics = &Metrics{QueuedMS: f(), RunMS: f()}
 	}
+	if some() && e.Metrics != nil {
+		e.Metrics.Own = map[string]float64{}
+		for range rapid.IntRange(0, 3).Draw(t, "own") {
+			e.Metrics.Own[rapid.OneOf(text.Filter(utf8.ValidString), rapid.SampledFrom([]string{"queued_ms", "run_ms", "pages"})).Draw(t, "metric")] = f()
+		}
+	}
+	if r := rapid.SampledFrom(results).Draw(t, "step result"); some() {
+		e.Checkpoint = &Checkpoint{Name: s()}
+		if r != "-" {
+			e.Checkpoint.Result = jsontext.Value(r)
+		}
+	}
 	if some() {
 		e.Files = []File{}
 		for range rapid.IntRange(0, 2).Draw(t, "files") {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/aiecs/tasklane/processor"
@@ -11,7 +10,21 @@ import (
 
 // words is the service text/words.
 func words() processor.Service {
-	return processor.Service{Mode: "text", Name: "words", Methods: map[string]processor.Handler{"count": count}}
+	methods := map[string]processor.Handler{"count": processor.Method(count)}
+	return processor.Service{Mode: "text", Name: "words", Methods: methods}
+}
+
+// Text is the input of count.
+type Text struct {
+	Text string `json:"text"`
+}
+
+// Validate requires a text; its error is for the task's sender.
+func (t Text) Validate() error {
+	if t.Text == "" {
+		return processor.Invalid("text", `is missing; send for example {"text": "to be or not to be"}`)
+	}
+	return nil
 }
 
 // Counts is the result of count.
@@ -21,18 +34,9 @@ type Counts struct {
 }
 
 // count counts how often each word stands in a text.
-func count(ctx context.Context, task *processor.Context) (any, error) {
-	var input struct {
-		Text string `json:"text"`
-	}
-	if err := task.Input(&input); err != nil {
-		return nil, err
-	}
-	if input.Text == "" {
-		return nil, errors.New(`input_data has no text; send for example {"text": "to be or not to be"}`)
-	}
+func count(ctx context.Context, task *processor.Context, in Text) (Counts, error) {
 	result := Counts{Counts: map[string]int{}}
-	lines := strings.Split(input.Text, "\n")
+	lines := strings.Split(in.Text, "\n")
 	for i, line := range lines {
 		for _, word := range strings.Fields(line) {
 			result.Words++
@@ -42,8 +46,8 @@ func count(ctx context.Context, task *processor.Context) (any, error) {
 		done := schemas.Progress{Current: int64(i + 1), Total: int64(len(lines)), Unit: "lines"}
 		done.Percent = 100 * float64(done.Current) / float64(done.Total)
 		if err := task.Progress(ctx, done); err != nil {
-			return nil, err
+			return Counts{}, err
 		}
 	}
-	return result, nil
+	return result, task.Metric("lines", float64(len(lines)))
 }

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/aiecs/tasklane/processor"
+	"github.com/aiecs/tasklane/processor/processortest"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -234,6 +235,24 @@ func TestFailCountsAttempts(t *testing.T) {
 	}
 }
 
+// TestFailIsRetried as a processor would.
+func TestFailIsRetried(t *testing.T) {
+	for _, c := range []struct {
+		input    map[string]any
+		attempts int
+		status   schemas.Status
+	}{
+		{map[string]any{"times": 2, "retryable": true}, 3, schemas.Completed},
+		{map[string]any{"times": 2}, 1, schemas.Failed},
+		{map[string]any{"retryable": true}, 3, schemas.Failed},
+	} {
+		o := processortest.Run(t, New(Options{}), processortest.Task("fail", c.input))
+		if len(o.Attempts) != c.attempts || o.Status() != c.status {
+			t.Errorf("%v: %s after %d attempts", c.input, o.Status(), len(o.Attempts))
+		}
+	}
+}
+
 func TestPanicPanics(t *testing.T) {
 	for input, want := range map[string]string{`{}`: "panicked as told", `{"message": "boom"}`: "boom"} {
 		func() {
@@ -301,7 +320,12 @@ func FuzzInput(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		task := &schemas.Task{InputData: jsontext.Value(s)}
-		in, err := read(processor.NewContext(task, "fast", 1, nil), `{}`)
+		var in input
+		handler := method(`{}`, func(_ context.Context, _ *processor.Context, decoded input) (int, error) {
+			in = decoded
+			return 0, nil
+		})
+		_, err := handler(t.Context(), processor.NewContext(task, "fast", 1, nil))
 		if err == nil && (or(in.MS, 0) < 0 || or(in.Steps, 1) < 1 || or(in.Pieces, 1) > maxCount || or(in.Code, 0) > 255) {
 			t.Fatalf("%s was taken: %+v", s, in)
 		}

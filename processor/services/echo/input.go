@@ -1,8 +1,12 @@
 package echo
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aiecs/tasklane/processor"
 )
@@ -17,7 +21,8 @@ const (
 	defaultCount = int64(10)
 )
 
-// input is what the tasks of the service take; absent members are nil.
+// input is what the tasks of the service take; absent members are nil. Members
+// beyond them are the sender's own: to tell tasks apart, say.
 type input struct {
 	MS        *int64  `json:"ms"`
 	Steps     *int64  `json:"steps"`
@@ -28,14 +33,12 @@ type input struct {
 	Times     *int64  `json:"times"`
 	Retryable bool    `json:"retryable"`
 	Code      *int64  `json:"code"`
+
+	Rest jsontext.Value `json:",embed"`
 }
 
-// read decodes and checks the input; example is shown to who sent a wrong one.
-func read(c *processor.Context, example string) (*input, error) {
-	in := new(input)
-	if err := c.Input(in); err != nil {
-		return nil, fmt.Errorf("%w; send for example %s", err, example)
-	}
+// Validate checks the bounds; it implements [processor.Validator].
+func (in *input) Validate() error {
 	bounds := [...]struct {
 		name      string
 		value     *int64
@@ -51,10 +54,23 @@ func read(c *processor.Context, example string) (*input, error) {
 	}
 	for _, b := range bounds {
 		if b.value != nil && (*b.value < b.low || *b.value > b.high) {
-			return nil, fmt.Errorf("input_data.%s is %d; send a whole number from %d to %d, for example %s", b.name, *b.value, b.low, b.high, example)
+			return processor.Invalid(b.name, fmt.Sprintf("is %d; send a whole number from %d to %d", *b.value, b.low, b.high))
 		}
 	}
-	return in, nil
+	return nil
+}
+
+// method is a task of the service; example is shown to who sent wrong input.
+func method[Out any](example string, do func(context.Context, *processor.Context, input) (Out, error)) processor.Handler {
+	handler := processor.Method(do)
+	return func(ctx context.Context, c *processor.Context) (any, error) {
+		result, err := handler(ctx, c)
+		var wrong *processor.InputError
+		if errors.As(err, &wrong) {
+			return nil, fmt.Errorf("%w; send for example %s", err, example)
+		}
+		return result, err
+	}
 }
 
 func or[T any](p *T, fallback T) T {

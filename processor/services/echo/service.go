@@ -30,13 +30,13 @@ func New(opts Options) processor.Service {
 	}
 	methods := map[string]processor.Handler{
 		"echo":     echo,
-		"sleep":    sleep,
-		"progress": progress,
-		"stream":   stream,
-		"fail":     fail,
-		"hang":     hang,
-		"panic":    panics,
-		"exit":     exit(opts.Exit),
+		"sleep":    method(`{"ms": 1000}`, sleep),
+		"progress": method(`{"steps": 10, "step_ms": 200}`, progress),
+		"stream":   method(`{"pieces": 10, "piece_ms": 200}`, stream),
+		"fail":     method(`{"message": "no luck", "times": 2, "retryable": true}`, fail),
+		"hang":     method(`{"ms": 60000}`, hang),
+		"panic":    method(`{"message": "out of luck"}`, panics),
+		"exit":     method(`{"code": 1, "times": 1}`, exit(opts.Exit)),
 	}
 	return processor.Service{Mode: Mode, Name: Name, Methods: methods, Execute: execute(methods)}
 }

@@ -18,11 +18,7 @@ type Recovered struct {
 // times of them, or all if times is missing.
 func (in *input) due(attempt int) bool { return in.Times == nil || int64(attempt) <= *in.Times }
 
-func fail(_ context.Context, c *processor.Context) (any, error) {
-	in, err := read(c, `{"message": "no luck", "times": 2, "retryable": true}`)
-	if err != nil {
-		return nil, err
-	}
+func fail(_ context.Context, c *processor.Context, in input) (Recovered, error) {
 	if !in.due(c.Attempt()) {
 		return Recovered{c.Attempt()}, nil
 	}
@@ -30,32 +26,24 @@ func fail(_ context.Context, c *processor.Context) (any, error) {
 	if message == "" {
 		message = "failed as told"
 	}
-	err = errors.New(message)
+	err := errors.New(message)
 	if in.Retryable {
-		return nil, processor.Retryable(err)
+		err = processor.Retryable(err)
 	}
-	return nil, err
+	return Recovered{}, err
 }
 
-func panics(_ context.Context, c *processor.Context) (any, error) {
-	in, err := read(c, `{"message": "out of luck"}`)
-	if err != nil {
-		return nil, err
-	}
+func panics(_ context.Context, _ *processor.Context, in input) (any, error) {
 	panic(or(in.Message, "panicked as told"))
 }
 
-func exit(end func(code int)) processor.Handler {
-	return func(_ context.Context, c *processor.Context) (any, error) {
-		in, err := read(c, `{"code": 1, "times": 1}`)
-		if err != nil {
-			return nil, err
-		}
+func exit(end func(code int)) func(context.Context, *processor.Context, input) (Recovered, error) {
+	return func(_ context.Context, c *processor.Context, in input) (Recovered, error) {
 		if !in.due(c.Attempt()) {
 			return Recovered{c.Attempt()}, nil
 		}
 		code := int(or(in.Code, 1))
 		end(code)
-		return nil, fmt.Errorf("exit with code %d: the process goes on", code)
+		return Recovered{}, fmt.Errorf("exit with code %d: the process goes on", code)
 	}
 }

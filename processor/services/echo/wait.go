@@ -33,28 +33,16 @@ type Slept struct {
 	SleptMS int64 `json:"slept_ms"`
 }
 
-func sleep(ctx context.Context, c *processor.Context) (any, error) {
-	const example = `{"ms": 1000}`
-	in, err := read(c, example)
-	if err != nil {
-		return nil, err
-	}
+func sleep(ctx context.Context, _ *processor.Context, in input) (Slept, error) {
 	if in.MS == nil {
-		return nil, fmt.Errorf("input_data.ms is missing; say how many milliseconds to sleep, for example %s", example)
+		return Slept{}, processor.Invalid("ms", "is missing; say how many milliseconds to sleep")
 	}
-	if err := wait(ctx, duration(*in.MS)); err != nil {
-		return nil, err
-	}
-	return Slept{*in.MS}, nil
+	return Slept{*in.MS}, wait(ctx, duration(*in.MS))
 }
 
 // hang does not look at the context: it is the service that does not stop when
 // it should.
-func hang(_ context.Context, c *processor.Context) (any, error) {
-	in, err := read(c, `{"ms": 60000}`)
-	if err != nil {
-		return nil, err
-	}
+func hang(_ context.Context, _ *processor.Context, in input) (Slept, error) {
 	ms := or(in.MS, hangMS)
 	<-time.NewTimer(duration(ms)).C
 	return Slept{ms}, nil
@@ -65,19 +53,15 @@ type Progressed struct {
 	Steps int64 `json:"steps"`
 }
 
-func progress(ctx context.Context, c *processor.Context) (any, error) {
-	in, err := read(c, `{"steps": 10, "step_ms": 200}`)
-	if err != nil {
-		return nil, err
-	}
+func progress(ctx context.Context, c *processor.Context, in input) (Progressed, error) {
 	steps := or(in.Steps, defaultCount)
 	for i := int64(1); i <= steps; i++ {
 		if err := wait(ctx, duration(or(in.StepMS, 0))); err != nil {
-			return nil, err
+			return Progressed{}, err
 		}
 		p := schemas.Progress{Percent: 100 * float64(i) / float64(steps), Current: i, Total: steps, Unit: "steps"}
 		if err := c.Progress(ctx, p); err != nil {
-			return nil, fmt.Errorf("report progress: %w", err)
+			return Progressed{}, fmt.Errorf("report progress: %w", err)
 		}
 	}
 	return Progressed{steps}, nil
@@ -95,20 +79,16 @@ type Streamed struct {
 	Truncated bool   `json:"truncated,omitzero"`
 }
 
-func stream(ctx context.Context, c *processor.Context) (any, error) {
-	in, err := read(c, `{"pieces": 10, "piece_ms": 200}`)
-	if err != nil {
-		return nil, err
-	}
+func stream(ctx context.Context, c *processor.Context, in input) (Streamed, error) {
 	result := Streamed{Pieces: or(in.Pieces, defaultCount)}
 	var text strings.Builder
 	for i := int64(1); i <= result.Pieces; i++ {
 		if err := wait(ctx, duration(or(in.PieceMS, 0))); err != nil {
-			return nil, err
+			return Streamed{}, err
 		}
 		piece := fmt.Sprintf("piece %d of %d\n", i, result.Pieces)
 		if err := c.Output(ctx, piece); err != nil {
-			return nil, fmt.Errorf("report output: %w", err)
+			return Streamed{}, fmt.Errorf("report output: %w", err)
 		}
 		if text.Len()+len(piece) > maxStreamed {
 			result.Truncated = true

@@ -24,10 +24,8 @@ type request struct {
 
 const sendText = `send {"input_data": {"text": "the text to analyze"}}`
 
-// TextError says what is wrong with input_data.text and what to send instead.
-type TextError struct{ Problem string }
-
-func (e *TextError) Error() string { return "input_data.text " + e.Problem + "; " + sendText }
+// wrongText says what is wrong with input_data.text and what to send instead.
+func wrongText(problem string) error { return processor.Invalid("text", problem+"; "+sendText) }
 
 func readRequest(c *processor.Context) (*request, error) {
 	var input struct {
@@ -55,7 +53,7 @@ func readRequest(c *processor.Context) (*request, error) {
 	r := &request{text: text, language: language, sentences: defaultSentences}
 	if input.Sentences != nil {
 		if r.sentences = *input.Sentences; r.sentences < 1 || r.sentences > maxSentences {
-			return nil, fmt.Errorf("input_data.sentences is %d; send a number from 1 to %d", r.sentences, maxSentences)
+			return nil, processor.Invalid("sentences", fmt.Sprintf("is %d; send a number from 1 to %d", r.sentences, maxSentences))
 		}
 	}
 	if options.Model != "" {
@@ -67,19 +65,19 @@ func readRequest(c *processor.Context) (*request, error) {
 func readText(v jsontext.Value) (string, error) {
 	switch kind := v.Kind(); {
 	case len(v) == 0:
-		return "", &TextError{"is missing"}
+		return "", wrongText("is missing")
 	case kind != jsontext.KindString:
-		return "", &TextError{"must be a string, not " + describe(kind)}
+		return "", wrongText("must be a string, not " + describe(kind))
 	}
 	var text string
 	if err := json.Unmarshal(v, &text); err != nil {
-		return "", &TextError{"is not readable: " + err.Error()}
+		return "", wrongText("is not readable: " + err.Error())
 	}
 	if strings.TrimSpace(text) == "" {
-		return "", &TextError{"is empty"}
+		return "", wrongText("is empty")
 	}
 	if len(text) > MaxTextBytes {
-		return "", &TextError{fmt.Sprintf("has %d bytes, the most is %d", len(text), MaxTextBytes)}
+		return "", wrongText(fmt.Sprintf("has %d bytes, the most is %d", len(text), MaxTextBytes))
 	}
 	return text, nil
 }
@@ -105,7 +103,8 @@ func readLanguage(s string) (string, error) {
 		return "", nil
 	}
 	if len(primary) != 2 || primary[0] < 'a' || primary[0] > 'z' || primary[1] < 'a' || primary[1] > 'z' {
-		return "", fmt.Errorf(`context.language %q is no ISO 639-1 code; send one like "en" or "pt-BR", or leave it out to have it detected`, s)
+		problem := fmt.Sprintf(`%q is no ISO 639-1 code; send one like "en" or "pt-BR", or leave it out to have it detected`, s)
+		return "", &processor.InputError{Member: "context.language", Problem: problem}
 	}
 	return primary, nil
 }

@@ -104,7 +104,7 @@ func TestWrongInputSaysWhatToSend(t *testing.T) {
 		}
 	}
 	_, err := run(t, "analyze_text", nil, nil)
-	var wrong *TextError
+	var wrong *processor.InputError
 	if !errors.As(err, &wrong) || !strings.Contains(err.Error(), `{"input_data": {"text":`) {
 		t.Errorf("got %v", err)
 	}

@@ -1,0 +1,16 @@
+// Package clienttest is a Tasklane in memory, for tests of code that submits
+// tasks: it needs no Kafka and no processor.
+//
+//	server := clienttest.New(t)
+//	server.Handle("detect_language", func(ctx context.Context, task *clienttest.Task) (any, error) {
+//		return map[string]string{"language": "de"}, nil
+//	})
+//	handle, err := server.Client().Submit(ctx, schemas.LaneFast, schemas.Task{ … })
+//
+// It speaks what package client does: POST /v1/tasks, GET of a task, its result
+// (with wait) and its events, and the notifier's WebSocket with cursors. Tasks
+// are checked as the real API checks them, and a repeated task_id is one task. A
+// task runs at once, in one attempt, and its error ends it: retries, priorities,
+// limits and schedules are the processor's, and not here. Everything is kept
+// until the test ends.
+package clienttest

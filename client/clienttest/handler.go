@@ -1,0 +1,139 @@
+package clienttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// Handler does the work of one task. The result is encoded as JSON; an error
+// ends the task as failed, with what an [*EndError] in it says.
+type Handler func(ctx context.Context, task *Task) (result any, err error)
+
+// EndError is an error that says how the task ends: a status other than failed, or
+// a code other than service_error.
+type EndError struct {
+	Status schemas.Status
+	Code   schemas.ErrorCode
+	Text   string
+}
+
+func (e *EndError) Error() string { return e.Text }
+
+// Task is a task as it was submitted, and how its handler speaks to its user.
+type Task struct {
+	schemas.Task
+
+	server  *Server
+	entry   *entry
+	outputs atomic.Int64
+}
+
+// Input decodes input_data into v.
+func (t *Task) Input(v any) error {
+	if len(t.InputData) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(t.InputData, v); err != nil {
+		return fmt.Errorf("read input_data: %w", err)
+	}
+	return nil
+}
+
+// Progress reports progress.
+func (t *Task) Progress(p schemas.Progress) {
+	t.report(&schemas.Event{Kind: schemas.KindProgress, Progress: &p})
+}
+
+// Output sends a piece of streamed output; pieces are numbered from 0.
+func (t *Task) Output(text string) {
+	t.report(&schemas.Event{Kind: schemas.KindOutput, Output: &schemas.Output{Index: t.outputs.Add(1) - 1, Text: text}})
+}
+
+// Log sends a line. Level is debug, info, warn or error.
+func (t *Task) Log(level, text string) {
+	t.report(&schemas.Event{Kind: schemas.KindLog, Log: &schemas.LogLine{Level: level, Text: text}})
+}
+
+func (t *Task) report(e *schemas.Event) {
+	e.Status = schemas.Running
+	t.server.record(t.entry, e)
+}
+
+// run takes a submitted task to its end.
+func (s *Server) run(e *entry) {
+	s.mu.Lock()
+	handler := s.handlers[e.task.TaskName]
+	s.mu.Unlock()
+	if handler == nil {
+		s.end(e, nil, &EndError{Code: schemas.CodeUnknownService, Text: fmt.Sprintf("no handler for task %q: give the test's server one with Handle", e.task.TaskName)})
+		return
+	}
+	s.record(e, &schemas.Event{Kind: schemas.KindState, Status: schemas.Running, Message: "Executing task: " + e.task.TaskName})
+	result, err := s.call(handler, &Task{Task: *e.task, server: s, entry: e})
+	s.end(e, result, err)
+}
+
+func (s *Server) call(h Handler, t *Task) (result any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &EndError{Code: schemas.CodePanic, Text: fmt.Sprintf("the service panicked: %v", v)}
+		}
+	}()
+	return h(s.ctx, t)
+}
+
+// end writes the task's last event.
+func (s *Server) end(e *entry, result any, err error) {
+	last := &schemas.Event{Kind: schemas.KindState, Status: schemas.Completed, Message: "Completed task: " + e.task.TaskName, Metrics: new(schemas.Metrics)}
+	if err == nil {
+		last.Result, err = json.Marshal(result)
+	}
+	if err != nil {
+		how := &EndError{Text: err.Error()}
+		errors.As(err, &how)
+		last.Message, last.Error = "Failed to execute task: "+e.task.TaskName, err.Error()
+		last.Status, last.ErrorCode, last.Result = how.Status, how.Code, nil
+		if !last.Status.Terminal() || last.Status == schemas.Completed {
+			last.Status = schemas.Failed
+		}
+		if last.ErrorCode == "" {
+			last.ErrorCode = schemas.CodeServiceError
+		}
+	}
+	s.record(e, last)
+}
+
+// record appends an event to the history. After the task's end nothing counts.
+func (s *Server) record(e *entry, event *schemas.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.last != nil && e.last.Terminal() {
+		return
+	}
+	t := e.task
+	event.EventID = fmt.Sprintf("%s/0-1-%d", e.lane, len(s.history)+1)
+	event.TaskID, event.UserID, event.Attempt, event.Step = t.TaskID, t.UserID, 1, t.StepOrDefault()
+	event.Task, event.Lane, event.Mode, event.Service, event.Worker = t.TaskName, e.lane, t.Mode, t.Service, "clienttest"
+	event.Time = schemas.AtTime(time.Now())
+	if event.Kind == schemas.KindState {
+		event.Source = &schemas.Source{Topic: "tasks." + e.lane}
+	}
+	encoded, err := event.Encode()
+	if err != nil {
+		s.t.Errorf("clienttest: task %s: %v", t.TaskID, err)
+		return
+	}
+	if event.Kind == schemas.KindState {
+		e.last = event
+	}
+	s.history = append(s.history, record{user: t.UserID, task: t.TaskID, event: event, encoded: encoded})
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
