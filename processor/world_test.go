@@ -193,6 +193,12 @@ func task(id, name string, members ...string) []byte {
 // start runs a processor until the test ends or stop is called.
 func (w *world) start(change func(*processor.Config), services ...processor.Service) (stop func()) {
 	w.t.Helper()
+	_, stop = w.startProcessor(change, services...)
+	return stop
+}
+
+func (w *world) startProcessor(change func(*processor.Config), services ...processor.Service) (p *processor.Processor, stop func()) {
+	w.t.Helper()
 	registry, err := processor.NewRegistry(services...)
 	if err != nil {
 		w.t.Fatal(err)
@@ -205,7 +211,7 @@ func (w *world) start(change func(*processor.Config), services ...processor.Serv
 	if change != nil {
 		change(&config)
 	}
-	p, err := processor.New(config)
+	p, err = processor.New(config)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -220,7 +226,7 @@ func (w *world) start(change func(*processor.Config), services ...processor.Serv
 		p.WritePrometheus(io.Discard)
 	})
 	w.t.Cleanup(stop)
-	return stop
+	return p, stop
 }
 
 // sendKeyed produces one record with a key, so that several can be put into the

@@ -39,8 +39,11 @@ type settings struct {
 	slotsFast, slotsHeavy        int
 	sessionTimeout, drainTimeout time.Duration
 	softTimeLimit, timeLimit     time.Duration
-	debugServices                bool
-	debugServicesGiven           bool
+	// For every lane, or as lane=value for one.
+	maxPerUser, maxPerService []string
+	ordering, heartbeatLimit  []string
+	debugServices             bool
+	debugServicesGiven        bool
 }
 
 func (s *settings) addDataDir(flags *pflag.FlagSet) {
@@ -89,6 +92,10 @@ func (s *settings) addWorker(flags *pflag.FlagSet) {
 		"time limit that a task can react to, 5m or the hard one if not given [$TASKLANE_TASK_SOFT_TIME_LIMIT, $CELERY_TASK_SOFT_TIME_LIMIT in seconds]")
 	flags.DurationVar(&s.timeLimit, "task-time-limit", 0,
 		"hard time limit of tasks that have none, 10m if not given [$TASKLANE_TASK_TIME_LIMIT, $CELERY_TASK_TIME_LIMIT in seconds]")
+	flags.StringSliceVar(&s.maxPerUser, "max-per-user", nil, "tasks of one user that run at once in a lane, 0 for no cap; fast=2,heavy=1 says it for each lane")
+	flags.StringSliceVar(&s.maxPerService, "max-per-service", nil, "tasks of one service that run at once in a lane, 0 for no cap; fast=8,heavy=2 says it for each lane")
+	flags.StringSliceVar(&s.ordering, "ordering", nil, "user runs a user's tasks one at a time, in order, none (the default) does not; heavy=user says it for one lane")
+	flags.StringSliceVar(&s.heartbeatLimit, "heartbeat-limit", nil, "ends tasks that report nothing for so long, 0 for never; heavy=1m says it for one lane")
 	flags.BoolVar(&s.debugServices, "debug-services", false, "offer the service debug/echo; if not given, where all addresses are loopback")
 }
 
@@ -115,6 +122,9 @@ func (s *settings) workerLanes() ([]processor.Lane, error) {
 		}
 		if lane.Slots < 1 {
 			return nil, usagef("lane %s has %d slots: give it at least 1", name, lane.Slots)
+		}
+		if err := s.refine(&lane); err != nil {
+			return nil, err
 		}
 		lanes = append(lanes, lane)
 	}

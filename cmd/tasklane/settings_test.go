@@ -23,6 +23,16 @@ func TestLanesHaveSlots(t *testing.T) {
 			[]processor.Lane{{Name: "gpu", Slots: processor.DefaultSlots}, {Name: "fast", Slots: 3}}, ""},
 		{"slots of its own beat the flag", settings{lanes: []string{"gpu=2", "fast=9"}, slotsFast: 3},
 			[]processor.Lane{{Name: "gpu", Slots: 2}, {Name: "fast", Slots: 9}}, ""},
+		{"caps, order and heartbeat of all lanes", settings{
+			lanes: []string{"fast=1"}, maxPerUser: []string{"2"}, maxPerService: []string{"3"}, ordering: []string{"user"}, heartbeatLimit: []string{"1m"},
+		}, []processor.Lane{{Name: "fast", Slots: 1, MaxPerUser: 2, MaxPerService: 3, Ordering: processor.OrderingUser, HeartbeatLimit: time.Minute}}, ""},
+		{"those of one lane beat those of all", settings{
+			lanes: []string{"fast=1", "heavy=1"}, maxPerUser: []string{"fast=0", "2"}, ordering: []string{"heavy=user"}, heartbeatLimit: []string{"1m", "fast=0"},
+		}, []processor.Lane{{Name: "fast", Slots: 1}, {Name: "heavy", Slots: 1, MaxPerUser: 2, Ordering: processor.OrderingUser, HeartbeatLimit: time.Minute}}, ""},
+		{"a cap of no number", settings{lanes: []string{"fast"}, maxPerUser: []string{"-1"}}, nil, "--max-per-user"},
+		{"an order that is none", settings{lanes: []string{"fast"}, ordering: []string{"fast=strict"}}, nil, "none or user"},
+		{"a negative heartbeat", settings{lanes: []string{"fast"}, heartbeatLimit: []string{"-1s"}}, nil, "want a time"},
+		{"a cap of an unknown lane", settings{lanes: []string{"fast"}, maxPerService: []string{"gpu=1"}}, nil, "no lane gpu"},
 		{"no number", settings{lanes: []string{"gpu=two"}}, nil, "name=N"},
 		{"no slots", settings{lanes: []string{"gpu=0"}}, nil, "at least 1"},
 		{"negative slots", settings{lanes: []string{"fast"}, slotsFast: -1}, nil, "at least 1"},
