@@ -66,7 +66,15 @@ type Config struct {
 	// DrainTimeout is how long running tasks may go on when the processor stops
 	// or loses a partition, 10 s by default; then they are handed over.
 	DrainTimeout time.Duration
-	Logger       *slog.Logger
+	// ShortWait is the longest wait, of a retry or of not_before, that is spent in
+	// the run queue, 5 s by default; longer ones go to tasks.scheduled.
+	ShortWait time.Duration
+	// Dir is where long waiting tasks are kept out of memory, in files that are
+	// of no use after this process; memory if empty.
+	Dir    string
+	Logger *slog.Logger
+
+	controls *governor // the processor's; nil allows everything
 }
 
 func (c *Config) setDefaults() {
@@ -97,8 +105,8 @@ func (c *Config) validate() error {
 		return errors.New("no registry of services given")
 	case c.WorkerID == "":
 		return errors.New("no worker id given")
-	case c.SessionTimeout < 0 || c.DrainTimeout < 0:
-		return errors.New("session and drain timeouts must not be negative")
+	case c.SessionTimeout < 0 || c.DrainTimeout < 0 || c.ShortWait < 0:
+		return errors.New("session and drain timeouts and the short wait must not be negative")
 	}
 	if err := (limits{c.SoftTimeLimit, c.TimeLimit, c.HeartbeatLimit}).validate(); err != nil {
 		return err

@@ -68,7 +68,10 @@ func EndingOf(t *schemas.Task, result jsontext.Value, err error, d Decision) End
 	}
 	e := Ending{Status: schemas.Failed, Code: codeOf(err), Error: clip(text), Message: "Failed to execute task: " + t.TaskName}
 	var input *InputError
+	var stopped *stoppedError
 	switch {
+	case errors.As(err, &stopped):
+		e.Status = stopped.status
 	case e.Code == schemas.CodeTimeLimit || e.Code == schemas.CodeSoftTimeLimit:
 		e.Status = schemas.TimedOut
 	case e.Code == schemas.CodeServiceError && errors.As(err, &input):

@@ -15,11 +15,12 @@ func (p *Processor) connect() ([]*journal.Consumer, func(), error) {
 	consumers := make([]*journal.Consumer, len(p.lanes))
 	for i, l := range p.lanes {
 		var laneErr error
-		consumers[i], laneErr = journal.NewConsumer(journal.ConsumerConfig{
+		l.consumer, laneErr = journal.NewConsumer(journal.ConsumerConfig{
 			Kafka: p.config.Kafka, Topics: p.config.Topics, Lane: l.name, Worker: p.config.WorkerID,
-			Appender: appender, Runner: l,
+			Appender: appender, Runner: l, Dir: p.config.Dir, ShortWait: p.config.ShortWait,
 			SessionTimeout: p.config.SessionTimeout, DrainTimeout: p.config.DrainTimeout,
 		})
+		consumers[i] = l.consumer
 		err = errors.Join(err, laneErr)
 	}
 	if err != nil {

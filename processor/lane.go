@@ -8,6 +8,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/aiecs/tasklane/internal/control"
 	"github.com/aiecs/tasklane/internal/journal"
 	"github.com/aiecs/tasklane/internal/runqueue"
 	"github.com/aiecs/tasklane/schemas"
@@ -16,15 +17,19 @@ import (
 // lane starts the jobs that its shards offer, as slots become free. It is the
 // [journal.Runner] of its lane's consumer.
 type lane struct {
-	name     string
-	ordered  bool
-	config   *Config
-	log      *slog.Logger
-	queue    *runqueue.Queue
-	services map[serviceKey]terms
-	meter    *meter
-	crew     *crew
-	stacks   stacks
+	name    string
+	ordered bool
+	// caps of running tasks, 0 for none
+	maxPerUser, maxPerService int
+	config                    *Config
+	log                       *slog.Logger
+	queue                     *runqueue.Queue
+	services                  map[serviceKey]terms
+	meter                     *meter
+	crew                      *crew
+	stacks                    stacks
+	consumer                  *journal.Consumer // set before anything runs
+	rules                     map[ruleID]runqueue.Rule
 }
 
 // terms are what a service's tasks run under in a lane.
@@ -42,7 +47,7 @@ type queued struct {
 
 func newLane(c *Config, l Lane, suspects *runqueue.Gate, set *metrics.Set) *lane {
 	made := &lane{
-		name: l.Name, ordered: l.Ordering == OrderingUser, config: c, log: c.Logger.With("lane", l.Name),
+		name: l.Name, maxPerUser: l.MaxPerUser, maxPerService: l.MaxPerService, ordered: l.Ordering == OrderingUser, config: c, log: c.Logger.With("lane", l.Name),
 		services: map[serviceKey]terms{}, meter: newMeter(set, l.Name, c.Registry), crew: newCrew(),
 	}
 	made.queue = runqueue.New(runqueue.Config{Slots: l.Slots, Ordered: made.ordered, Gate: suspects, Drop: made.drop})
@@ -61,22 +66,24 @@ func newLane(c *Config, l Lane, suspects *runqueue.Gate, set *metrics.Set) *lane
 }
 
 // Offer implements [journal.Runner].
-func (l *lane) Offer(h *journal.Held, j *journal.Job) { l.enqueue(h, j, time.Time{}) }
-
-// enqueue queues a job that is not to run before a time. What no attempt is
-// worth leaves the queue without waiting for a slot.
-func (l *lane) enqueue(h *journal.Held, j *journal.Job, notBefore time.Time) {
+//
+// What no attempt is worth leaves the queue without waiting for a slot.
+func (l *lane) Offer(h *journal.Held, j *journal.Job) {
 	t := j.Task
 	next := &queued{held: h, job: j, item: runqueue.Item{
 		User: t.UserID, Service: t.Mode + "/" + t.Service, Task: t.TaskName, Priority: t.PriorityOrDefault(),
 		Cost: l.services[serviceKey{t.Mode, t.Service}].slots, Order: j.Offset, Suspect: j.Suspect(),
-		NotBefore: notBefore, Holds: j.Attempt > 0,
+		NotBefore: j.NotBefore, Holds: j.Attempt > 0,
 	}}
 	next.item.Value = next
+	j.Payload.(*journal.Delivery).Work = next
 	if t.ExpiresAt != nil {
 		next.item.Expires = t.ExpiresAt.Time
 	}
-	if t.ExpiresAt == nil || time.Now().Before(t.ExpiresAt.Time) {
+	switch {
+	case l.config.controls.cancelled(t) != nil:
+		next.item.Expires = time.Unix(0, 1) // drop says why
+	case t.ExpiresAt == nil || time.Now().Before(t.ExpiresAt.Time):
 		_, why := l.refusal(t)
 		next.item.Refused = why != nil
 	}
@@ -99,7 +106,7 @@ func (l *lane) Stop(_ *journal.Held, j *journal.Job) {
 }
 
 // Doomed implements [journal.Runner].
-func (l *lane) Doomed(journal.Identity) bool { return false }
+func (l *lane) Doomed(id journal.Identity) bool { return l.config.controls.doomed(id) }
 
 // dispatch starts queued jobs until the context ends.
 func (l *lane) dispatch(ctx context.Context) {
@@ -115,10 +122,29 @@ func (l *lane) dispatch(ctx context.Context) {
 // begin asks the job's shard for an attempt. What the item holds is freed by
 // whoever ends the work.
 func (l *lane) begin(next *queued) {
-	next.job.Payload.(*journal.Delivery).Work = l.newWork(next)
-	if !next.held.Begin(next.job) {
+	if l.held(next) {
+		return
+	}
+	w := l.newWork(next)
+	w.failed, w.checkpoints = next.held.Begun(next.job)
+	if !next.held.Begin(next.job, w) {
 		l.queue.Done(&next.item)
 	}
+}
+
+// pauseCheck is how often a single task that is paused is looked at again.
+// Pauses of users, services, names and lanes are rules of the queue.
+const pauseCheck = 5 * time.Second
+
+// held lets a job wait that is paused by itself.
+func (l *lane) held(next *queued) bool {
+	v := l.config.controls.verdict(next.job.Task, l.name)
+	if v.Action != control.Hold {
+		return false
+	}
+	l.queue.Done(&next.item)
+	next.held.Postpone(next.job, journal.Postponement{For: schemas.WaitPause, Until: time.Now().Add(pauseCheck)})
+	return true
 }
 
 // drop ends a job that no attempt is worth: nothing here can run it, or it has
@@ -126,6 +152,10 @@ func (l *lane) begin(next *queued) {
 func (l *lane) drop(item *runqueue.Item, why runqueue.Why) {
 	next := item.Value.(*queued)
 	h, j := next.held, next.job
+	if stop := l.config.controls.cancelled(j.Task); stop != nil {
+		l.end(h, j, stop)
+		return
+	}
 	if why == runqueue.Expired {
 		if h.Conclude(j, func(s *journal.Shard) *schemas.Event { return expiredEvent(s, j) }) {
 			l.meter.of(j.Task).ended(schemas.Cancelled)
@@ -133,8 +163,9 @@ func (l *lane) drop(item *runqueue.Item, why runqueue.Why) {
 		return
 	}
 	code, err := l.refusal(j.Task)
-	if err == nil { // it was to wait, and the time has come
-		l.enqueue(h, j, time.Time{})
+	if err == nil { // what stood against it has gone meanwhile
+		item.Refused = false
+		l.queue.Push(item)
 		return
 	}
 	l.log.Warn("task refused", "task_id", j.Task.TaskID, "user_id", j.Task.UserID, "code", code, "error", err)
@@ -147,6 +178,9 @@ func (l *lane) refusal(t *schemas.Task) (schemas.ErrorCode, error) {
 	_, err := l.config.Registry.Lookup(t.Mode, t.Service, t.TaskName)
 	if member := t.Unsupported(); err == nil && member != "" {
 		err = &UnsupportedError{Member: member}
+	}
+	if stop := l.config.controls.refused(t, l.name); err == nil && stop != nil {
+		return stop.code, stop
 	}
 	var unknown *UnknownServiceError
 	if errors.As(err, &unknown) {

@@ -27,6 +27,7 @@ type meter struct {
 type series struct {
 	active     *metrics.Gauge
 	duration   *metrics.PrometheusHistogram
+	retries    *metrics.Counter
 	executions map[schemas.Status]*metrics.Counter
 }
 
@@ -57,6 +58,7 @@ func newSeries(set *metrics.Set, name string) *series {
 		active: set.GetOrCreateGauge(fmt.Sprintf("tasklane_active_tasks{task_name=%q}", name), nil),
 		duration: set.GetOrCreatePrometheusHistogramExt(
 			fmt.Sprintf("tasklane_task_duration_seconds{task_name=%q}", name), durationBuckets()),
+		retries:    set.GetOrCreateCounter(fmt.Sprintf("tasklane_task_retries_total{task_name=%q}", name)),
 		executions: map[schemas.Status]*metrics.Counter{},
 	}
 	for _, status := range schemas.Statuses() {
@@ -80,6 +82,13 @@ func (m *meter) of(t *schemas.Task) *series {
 func (s *series) finished(status schemas.Status, ran time.Duration) {
 	s.duration.Update(ran.Seconds())
 	s.ended(status)
+}
+
+// retried notes an attempt that is followed by another one.
+func (s *series) retried(d Decision) {
+	if d.Retry {
+		s.retries.Inc()
+	}
 }
 
 // ended notes a task's last status.

@@ -27,11 +27,17 @@ func New(c Config) (*Processor, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("create processor: %w", err)
 	}
+	controls, err := newGovernor(&c)
+	if err != nil {
+		return nil, fmt.Errorf("create processor: %w", err)
+	}
+	c.controls = controls
 	p := &Processor{config: c, metrics: metrics.NewSet(), ready: make(chan struct{})}
 	suspects := new(runqueue.Gate)
 	for _, l := range c.Lanes {
 		p.lanes = append(p.lanes, newLane(&p.config, l, suspects, p.metrics))
 	}
+	controls.lanes = p.lanes
 	return p, nil
 }
 
@@ -45,6 +51,7 @@ func (p *Processor) WritePrometheus(w io.Writer) {
 		l.meter.queue.update(l.queue.Stats())
 	}
 	p.metrics.WritePrometheus(w)
+	p.config.controls.controls.WritePrometheus(w)
 }
 
 // Run runs tasks until the context ends, then drains: no task is started any
@@ -56,8 +63,12 @@ func (p *Processor) Run(ctx context.Context) error {
 		return fmt.Errorf("run processor: %w", err)
 	}
 	defer closeAll()
-	close(p.ready)
 	group, ctx := errgroup.WithContext(ctx)
+	// Nothing is taken before it is known what was cancelled and paused.
+	governed := make(chan struct{})
+	group.Go(func() error {
+		return p.config.controls.run(ctx, func() { close(governed); close(p.ready) })
+	})
 	for i, l := range p.lanes {
 		group.Go(func() error {
 			l.dispatch(ctx)
@@ -65,7 +76,12 @@ func (p *Processor) Run(ctx context.Context) error {
 		})
 		group.Go(func() error {
 			defer l.settle()
-			return consumers[i].Run(ctx)
+			select {
+			case <-governed:
+				return consumers[i].Run(ctx)
+			case <-ctx.Done():
+				return nil
+			}
 		})
 	}
 	if err := group.Wait(); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -38,44 +37,62 @@ func (l *lane) run(w *work, dog *watchdog) {
 	defer dog.release()
 	defer w.cancel(nil)
 	defer l.returned(w)
-	result, err := l.execute(w)
+	result, err := l.config.Registry.Execute(w.ctx, l.newContext(w))
 	if err != nil {
-		err = w.limitReached(err)
+		err = w.stopped(w.limitReached(err))
 	}
-	l.conclude(w, outcome{result, err})
+	l.finish(w, outcome{result: result, err: err})
 }
 
-// execute calls the handler and turns a panic into an error.
-func (l *lane) execute(w *work) (result jsontext.Value, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	task := w.job.Task
-	handler, err := l.config.Registry.Lookup(task.Mode, task.Service, task.TaskName)
-	if err != nil {
-		return nil, err
+// newContext is the handler's view of the attempt.
+func (l *lane) newContext(w *work) *Context {
+	options := []ContextOption{WithLogger(l.log), WithHeartbeat(w.touch), WithCheckpoints(w.checkpoints)}
+	if trace := w.job.Payload.(*journal.Delivery).Header(schemas.HeaderTraceparent); trace != "" {
+		options = append(options, WithTraceparent(trace))
 	}
-	value, err := handler(w.ctx, NewContext(task, l.name, w.job.Attempt, w.report))
-	if err != nil {
-		return nil, err
+	w.context = NewContext(w.job.Task, l.name, w.job.Attempt, w.report, options...)
+	return w.context
+}
+
+// finish ends the job, or lets it wait for another attempt.
+func (l *lane) finish(w *work, o outcome) {
+	if o.err != nil {
+		o.decision = l.decide(w, o.err)
 	}
-	return encodeResult(value)
+	if o.decision.Again() && l.postpone(w, o) {
+		return
+	}
+	l.conclude(w, o)
+}
+
+func (l *lane) decide(w *work, err error) Decision {
+	t := w.job.Task
+	return Failure{
+		Task: t, Policy: l.config.Registry.RetryPolicy(t), Failed: w.failed + 1, Runs: w.job.Attempt, Err: err, Now: time.Now(),
+	}.Decide()
+}
+
+// postpone gives the slot back until the next attempt; false if the job has
+// ended meanwhile.
+func (l *lane) postpone(w *work, o outcome) bool {
+	p := journal.Postponement{For: schemas.WaitTime, Until: o.decision.At}
+	if o.decision.Retry {
+		p.For, p.Error, p.ErrorCode = schemas.WaitRetry, clip(o.err.Error()), codeOf(o.err)
+	}
+	if !w.held.Postpone(w.job, p) {
+		return false
+	}
+	t := w.job.Task
+	l.log.Info("task waits", "task_id", t.TaskID, "user_id", t.UserID, "attempt", w.job.Attempt, "for", p.For,
+		"until", p.Until.UTC(), "why", o.decision.Why, "error", o.err)
+	l.meter.of(t).retried(o.decision)
+	w.free()
+	return true
 }
 
 // report is the [Reporter] of the attempt.
 func (w *work) report(ctx context.Context, e *schemas.Event) error {
 	w.touch()
-	if e.Output != nil && len(e.Output.Text) > maxReportBytes || e.Log != nil && len(e.Log.Text) > maxReportBytes {
-		return fmt.Errorf("report %s: more than %d bytes in one piece; send it in smaller ones", e.Kind, maxReportBytes)
-	}
-	if e.Output != nil {
-		e.Output.Text = strings.ToValidUTF8(e.Output.Text, "\uFFFD")
-	}
-	if e.Log != nil {
-		e.Log.Text = strings.ToValidUTF8(e.Log.Text, "\uFFFD")
-	}
 	return w.held.Report(ctx, w.job, e)
 }
 
@@ -93,10 +110,11 @@ func encodeResult(value any) (jsontext.Value, error) {
 	return encoded, nil
 }
 
-// outcome is what a handler returned.
+// outcome is what a handler returned, and what follows from it.
 type outcome struct {
-	result jsontext.Value
-	err    error
+	result   jsontext.Value
+	err      error
+	decision Decision
 }
 
 // conclude ends the job with an outcome, frees its slot and keeps the books;
@@ -108,6 +126,9 @@ func (l *lane) conclude(w *work, o outcome) bool {
 		event = terminalEvent(s, j, o)
 		queued := w.started.Sub(j.Payload.(*journal.Delivery).Created())
 		event.Metrics = &schemas.Metrics{QueuedMS: inMilliseconds(max(queued, 0)), RunMS: inMilliseconds(ran)}
+		if w.context != nil {
+			w.context.Totals().Fill(event)
+		}
 		return event
 	})
 	if concluded {
@@ -139,16 +160,9 @@ func (l *lane) logEnd(j *journal.Job, e *schemas.Event, err error) {
 
 // terminalEvent is the last event of a job with this outcome.
 func terminalEvent(s *journal.Shard, j *journal.Job, o outcome) *schemas.Event {
-	if o.err == nil {
-		e := s.NewEvent(j, schemas.KindState, schemas.Completed)
-		e.Message = "Completed task: " + e.Task
-		e.Result = o.result
-		return e
-	}
-	e := s.FailedEvent(j, codeOf(o.err), clip(o.err.Error()))
-	if e.ErrorCode == schemas.CodeTimeLimit || e.ErrorCode == schemas.CodeSoftTimeLimit {
-		e.Status = schemas.TimedOut
-	}
+	end := EndingOf(j.Task, o.result, o.err, o.decision)
+	e := s.NewEvent(j, schemas.KindState, end.Status)
+	e.Message, e.Result, e.ErrorCode, e.Error = end.Message, end.Result, end.Code, end.Error
 	return e
 }
 
@@ -163,7 +177,10 @@ func codeOf(err error) schemas.ErrorCode {
 	var limit *limitError
 	var panicked *PanicError
 	var unknown *UnknownServiceError
+	var stopped *stoppedError
 	switch {
+	case errors.As(err, &stopped):
+		return stopped.code
 	case errors.As(err, &limit):
 		return limit.code
 	case errors.As(err, &panicked):

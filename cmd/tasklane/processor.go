@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -85,7 +86,7 @@ func (w *wiring) processorConfig(debug bool) (processor.Config, error) {
 	return processor.Config{
 		Kafka: w.kafka("processor"), Topics: w.topics(), Lanes: lanes, Registry: registry, WorkerID: worker,
 		SessionTimeout: w.sessionTimeout, SoftTimeLimit: soft, TimeLimit: hard, DrainTimeout: w.drainTimeout,
-		Logger: w.logger("processor"),
+		Dir: filepath.Join(w.dataDir, "waiting"), Logger: w.logger("processor"),
 	}, nil
 }
 

@@ -22,7 +22,7 @@ var ErrEnded = errors.New("the task has ended or is run elsewhere now")
 
 // ConsumerConfig describes one lane's consumer in one process. Zero durations
 // and counts take the defaults of DESIGN: session timeout 10 s, marks every
-// 5 s, commits every 200 ms, a window of 10,000 finished tasks, a read-ahead of
+// 5 s, waits of up to 5 s in the run queue, commits every 200 ms, a window of 10,000 finished tasks, a read-ahead of
 // 50,000 records or 64 MiB a shard.
 type ConsumerConfig struct {
 	Kafka    kafka.Config
@@ -38,6 +38,7 @@ type ConsumerConfig struct {
 
 	SessionTimeout time.Duration
 	MarkInterval   time.Duration
+	ShortWait      time.Duration
 	CommitInterval time.Duration
 	// DrainTimeout is how long running work may go on after a partition was
 	// revoked or the process was told to stop; then it is handed over.
@@ -50,6 +51,7 @@ type ConsumerConfig struct {
 func (c *ConsumerConfig) setDefaults() {
 	setDefault(&c.SessionTimeout, 10*time.Second)
 	setDefault(&c.MarkInterval, 5*time.Second)
+	setDefault(&c.ShortWait, 5*time.Second)
 	setDefault(&c.CommitInterval, 200*time.Millisecond)
 	setDefault(&c.DrainTimeout, 10*time.Second)
 	setDefault(&c.Window, 10_000)
@@ -176,6 +178,9 @@ func (c *Consumer) connect() error {
 	c.client, c.reader = client, reader
 	return nil
 }
+
+// Held are the shards held now, in no order.
+func (c *Consumer) Held() []*Held { return slices.Collect(maps.Values(c.snapshot())) }
 
 // snapshot is the shards held now.
 func (c *Consumer) snapshot() map[int32]*Held {

@@ -15,7 +15,7 @@ func (s *Shard) NewEvent(j *Job, kind schemas.Kind, status schemas.Status) *sche
 		Step: t.StepOrDefault(), Task: t.TaskName, Time: schemas.AtTime(s.port.Now()),
 		Lane: s.config.Shard.Lane, Mode: t.Mode, Service: t.Service, Worker: s.config.Worker,
 	}
-	if kind == schemas.KindState || kind == schemas.KindRepeat {
+	if aboutRecord(kind) {
 		if j.source == nil {
 			j.source = &schemas.Source{Topic: s.config.Topic, Partition: s.config.Shard.Partition, Offset: j.Offset, Wait: j.Wait.waitID()}
 		}

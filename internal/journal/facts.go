@@ -25,6 +25,8 @@ type facts struct {
 	Waiting  *schemas.Waiting `json:"waiting"`
 	Deferred bool             `json:"deferred"`
 
+	Checkpoint *schemas.Checkpoint `json:"checkpoint"`
+
 	wait State // Source.Wait, read
 }
 
@@ -43,13 +45,13 @@ func readFacts(value []byte) (*facts, bool) {
 	if r.wait, ok = parseWaitID(r.Source.Wait); !ok {
 		return nil, false
 	}
-	return r, r.Kind == schemas.KindState || r.Kind == schemas.KindRepeat
+	return r, aboutRecord(r.Kind)
 }
 
 func factsOf(e *schemas.Event) *facts {
 	r := &facts{
 		UserID: e.UserID, TaskID: e.TaskID, Kind: e.Kind, Status: e.Status, Attempt: e.Attempt, Source: e.Source,
-		Waiting: e.Waiting, Deferred: e.Deferred,
+		Waiting: e.Waiting, Deferred: e.Deferred, Checkpoint: e.Checkpoint,
 	}
 	if e.Source != nil {
 		r.wait, _ = parseWaitID(e.Source.Wait)
@@ -57,7 +59,13 @@ func factsOf(e *schemas.Event) *facts {
 	return r
 }
 
+// aboutRecord reports whether events of this kind name their source: those that
+// a take-over has to know of.
+func aboutRecord(k schemas.Kind) bool {
+	return k == schemas.KindState || k == schemas.KindRepeat || k == schemas.KindCheckpoint
+}
+
 // ends reports whether the record finishes its source offset.
 func (r *facts) ends() bool {
-	return r.Kind == schemas.KindRepeat || r.Status.Terminal()
+	return r.Kind == schemas.KindRepeat || r.Kind == schemas.KindState && r.Status.Terminal()
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aiecs/tasklane/schemas"
@@ -35,8 +36,8 @@ type Delivery struct {
 	// reports holds a value for every report that has not counted; nil before
 	// the first. The field is guarded by the shard's lock.
 	reports chan struct{}
-	// Work is the runner's own: a cancel function, say. It is guarded by the
-	// runner.
+	// Work is the runner's own. It is guarded by the shard's lock, under which
+	// the runner's methods are called.
 	Work any
 }
 
@@ -77,7 +78,7 @@ func newHeld(c *Consumer, partition int32) *Held {
 	h.name = h.id.String()
 	h.shard = New(Config{
 		Shard: h.id, Topic: c.config.Topics.Lane(c.config.Lane), Worker: c.config.Worker,
-		Window: c.config.Window, MarkInterval: c.config.MarkInterval,
+		Window: c.config.Window, MarkInterval: c.config.MarkInterval, ShortWait: c.config.ShortWait,
 	}, (*port)(h))
 	return h
 }
@@ -94,11 +95,28 @@ func (h *Held) do(f func(*Shard)) {
 }
 
 // Begin appends `running` for an offered job: [Runner.Start] follows when it is
-// acknowledged, or [Runner.Stop] if it never will be. False if the job cannot
-// begin: it is offered again, or has ended.
-func (h *Held) Begin(j *Job) (begun bool) {
-	h.do(func(s *Shard) { begun = !h.draining && s.Begin(j) })
+// acknowledged, or [Runner.Stop] if it never will be. The delivery's Work becomes
+// work. False if the job cannot begin: it is offered again, or has ended.
+func (h *Held) Begin(j *Job, work any) (begun bool) {
+	h.do(func(s *Shard) {
+		if h.draining {
+			return
+		}
+		d := j.Payload.(*Delivery)
+		before := d.Work
+		d.Work = work
+		if begun = s.Begin(j); !begun {
+			d.Work = before
+		}
+	})
 	return begun
+}
+
+// Begun is what an attempt that is to start needs to know: how many failed
+// before it, and what they left.
+func (h *Held) Begun(j *Job) (failed int, checkpoints map[string]jsontext.Value) {
+	h.do(func(*Shard) { failed, checkpoints = j.past.failed, j.past.checkpoints })
+	return failed, checkpoints
 }
 
 // Report appends an event of a started job. It waits while too many of the
@@ -115,6 +133,7 @@ func (h *Held) Report(ctx context.Context, j *Job, e *schemas.Event) error {
 	h.do(func(s *Shard) {
 		filled := s.NewEvent(j, e.Kind, schemas.Running)
 		filled.Message, filled.Progress, filled.Output, filled.Usage, filled.Log = e.Message, e.Progress, e.Output, e.Usage, e.Log
+		filled.Checkpoint = e.Checkpoint
 		taken = s.Report(j, filled)
 	})
 	if !taken {
@@ -150,11 +169,29 @@ func (h *Held) Postpone(j *Job, p Postponement) (postponed bool) {
 	return postponed
 }
 
-// Find is the job of a task that can be ended, nil if this shard has none. One
-// that was waiting is not in the run queue: end it.
-func (h *Held) Find(id Identity) (j *Job) {
-	h.do(func(s *Shard) { j = s.Find(id) })
-	return j
+// Find is the job of a task that can be ended, with its delivery's Work, nil if
+// this shard has none. One that was waiting has no Work and is not in the run
+// queue: end it. While the shard is being taken over it is not sure.
+func (h *Held) Find(id Identity) (j *Job, work any, sure bool) {
+	h.do(func(s *Shard) {
+		sure = s.Running() || s.Forgotten()
+		if j = s.Find(id); j != nil {
+			work = j.Payload.(*Delivery).Work
+		}
+	})
+	return j, work, sure
+}
+
+// Each calls visit, under the shard's lock, for every job that can be ended, with
+// its delivery's Work.
+func (h *Held) Each(visit func(j *Job, work any)) {
+	h.do(func(s *Shard) {
+		s.Jobs(func(j *Job) {
+			if j.endable() {
+				visit(j, j.Payload.(*Delivery).Work)
+			}
+		})
+	})
 }
 
 // release ends the holding in order: nothing new begins, work gets until the
@@ -245,6 +282,9 @@ func (p *port) Restore(payload any) (*Job, error) {
 	}
 	j := newJob(record)
 	j.NotBefore = time.Time{}
+	if wait, err := decodeWait(headerOf(record, schemas.HeaderWaiting)); err == nil {
+		j.Checkpoints = wait.Checkpoints
+	}
 	return j, nil
 }
 

@@ -2,7 +2,10 @@ package journal
 
 import (
 	"crypto/sha256"
+	"maps"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -42,6 +45,8 @@ type Job struct {
 	Wait State
 	// NotBefore is when the job may begin. The run queue keeps to it.
 	NotBefore time.Time
+	// Checkpoints are those that a job of a waiting record starts with.
+	Checkpoints map[string]jsontext.Value
 
 	source   *schemas.Source // shared by the job's events
 	stage    stage
@@ -55,6 +60,7 @@ type Job struct {
 
 	postponed *Postponement // what the job is about to wait for
 	written   bool          // its waiting record is on its way
+	inFlight  int           // own records about it that have not counted
 	successor *waiter       // the waiting record that takes its place
 	waiter    *waiter       // that the job is; nil for a record of the lane
 	slot      int           // place among the shard's active waiters
@@ -134,8 +140,11 @@ type past struct {
 	endedAt  int64 // journal offset of its end
 	// notBefore is until when it waits in the queue, after a retry.
 	notBefore time.Time
-	repeat    bool // ended as a repeat of an earlier task
-	identity  Identity
+	// checkpoints are results that later attempts need not work out again. The
+	// map is replaced, not changed.
+	checkpoints map[string]jsontext.Value
+	repeat      bool // ended as a repeat of an earlier task
+	identity    Identity
 }
 
 // place is a position in the journal with the fold's state just before it and
@@ -158,6 +167,8 @@ func (p *past) see(at place, r *facts) {
 		p.started, p.first = true, at
 	}
 	switch {
+	case r.Checkpoint != nil:
+		p.remember(r.Checkpoint)
 	case r.ends():
 		p.ended, p.endedAt, p.repeat = true, at.offset, r.Kind == schemas.KindRepeat
 	case r.Status == schemas.Running:
@@ -169,6 +180,13 @@ func (p *past) see(at place, r *facts) {
 	case r.Status == schemas.Pending && p.open && r.Attempt == p.attempts:
 		p.close(r.Waiting)
 	}
+}
+
+func (p *past) remember(c *schemas.Checkpoint) {
+	all := make(map[string]jsontext.Value, len(p.checkpoints)+1)
+	maps.Copy(all, p.checkpoints)
+	all[c.Name] = c.Result
+	p.checkpoints = all
 }
 
 // close ends the open attempt. One that failed counts, one that was handed over
@@ -200,5 +218,10 @@ func (p past) after(base past) past {
 	p.running += base.running
 	p.handed += base.handed
 	p.failed += base.failed
+	if len(base.checkpoints) > 0 {
+		all := maps.Clone(base.checkpoints)
+		maps.Copy(all, p.checkpoints)
+		p.checkpoints = all
+	}
 	return p
 }

@@ -22,9 +22,6 @@ type Postponement struct {
 }
 
 const (
-	// shortWait is the longest wait that is spent in the run queue. A longer one
-	// would hold the lane's commit and its read-ahead.
-	shortWait = 5 * time.Second
 	// wakeAhead is how long before its time a waiting task goes to the run queue,
 	// which keeps to the time exactly. It covers a slow disk and a late tick.
 	wakeAhead = 2 * time.Second
@@ -45,7 +42,7 @@ func (s *Shard) Postpone(j *Job, p Postponement) bool {
 func (s *Shard) postpone(j *Job, p Postponement) {
 	begun := j.stage == stageRunning
 	s.rest(j)
-	short := !p.Until.IsZero() && p.Until.Sub(s.port.Now()) <= shortWait
+	short := !p.Until.IsZero() && p.Until.Sub(s.port.Now()) <= s.config.ShortWait
 	switch {
 	case short && begun:
 		j.stage = stageRetrying
@@ -61,16 +58,17 @@ func (s *Shard) postpone(j *Job, p Postponement) {
 
 // requeue offers a job again whose attempt is known to be closed.
 func (s *Shard) requeue(j *Job) {
-	if j.stage == stageRetrying && !j.past.open {
+	if j.stage == stageRetrying && !j.past.open && j.inFlight == 0 {
 		j.begun = false
 		s.queue(j)
 	}
 }
 
 // writeWait appends the job's waiting record, once everything it will say has
-// counted: a `running` that never does must leave no trace of an attempt.
+// counted: a `running` that never does must leave no trace of an attempt, and no
+// checkpoint may be missing.
 func (s *Shard) writeWait(j *Job) {
-	if s.phase != phaseRunning || j.stage != stageDeferring || j.written || j.begun && !j.current() {
+	if s.phase != phaseRunning || j.stage != stageDeferring || j.written || j.inFlight > 0 || j.begun && !j.current() {
 		return
 	}
 	j.written = true
@@ -89,7 +87,7 @@ func (s *Shard) waitOf(j *Job) *Wait {
 	}
 	w := &Wait{
 		For: j.postponed.For, Offset: j.Offset, From: j.Wait.waitID(), from: j.Wait, Created: schemas.AtTime(s.port.Created(j)),
-		Attempts: p.attempts, Started: p.running, Failed: p.failed, Handed: p.handed,
+		Attempts: p.attempts, Started: p.running, Failed: p.failed, Handed: p.handed, Checkpoints: p.checkpoints,
 	}
 	if !j.postponed.Until.IsZero() {
 		until := schemas.AtTime(j.postponed.Until)
@@ -181,7 +179,7 @@ func (s *Shard) activate(w *waiter) *Job {
 	}
 	s.waits.waiters.disturb(w)
 	j.Offset, j.Identity, j.Wait, j.waiter = w.offset, w.identity, w.stamp, w
-	j.past = w.past()
+	j.past = j.base()
 	j.Attempt = j.past.attempts
 	j.NotBefore = time.Time{}
 	if w.due != never {
@@ -191,6 +189,13 @@ func (s *Shard) activate(w *waiter) *Job {
 	s.active = append(s.active, j)
 	w.job, w.payload = j, nil
 	return j
+}
+
+// base is what happened to a job of the waiting log before its record was written.
+func (j *Job) base() past {
+	p := j.waiter.past()
+	p.checkpoints = j.Checkpoints
+	return p
 }
 
 // release lets go of a job whose waiting record is gone.

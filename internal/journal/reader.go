@@ -197,11 +197,13 @@ func (h *Held) waitEntry(stamp Stamp, r *kgo.Record) WaitEntry {
 }
 
 // laneRecord is the record of the lane that a waiting record took the place of,
-// but for its key.
+// but for its key, and with what the waiting record says.
 func (h *Held) laneRecord(r *kgo.Record, w *Wait) *kgo.Record {
 	return &kgo.Record{
 		Topic: h.consumer.config.Topics.Lane(h.id.Lane), Partition: h.id.Partition, Offset: w.Offset,
-		Value: r.Value, Headers: keepHeaders(r.Headers), Timestamp: w.Created.Time,
+		Value: r.Value, Headers: append(keepHeaders(r.Headers), kgo.RecordHeader{
+			Key: schemas.HeaderWaiting, Value: headerOf(r, schemas.HeaderWaiting),
+		}), Timestamp: w.Created.Time,
 	}
 }
 

@@ -32,6 +32,9 @@ type Config struct {
 	Window int
 	// MarkInterval is the time between two marks.
 	MarkInterval time.Duration
+	// ShortWait is the longest wait that is spent in the run queue. A longer one
+	// would hold the lane's commit and its read-ahead.
+	ShortWait time.Duration
 }
 
 // Shard is the owner's side of the journal protocol for one partition of one
@@ -184,7 +187,7 @@ func (s *Shard) sort(j *Job) {
 func (s *Shard) queue(j *Job) {
 	j.stage = stageQueued
 	j.NotBefore = later(j.NotBefore, j.past.notBefore)
-	if j.NotBefore.Sub(s.port.Now()) > shortWait {
+	if j.NotBefore.Sub(s.port.Now()) > s.config.ShortWait {
 		s.postpone(j, Postponement{For: schemas.WaitTime, Until: j.NotBefore})
 		return
 	}
@@ -208,7 +211,7 @@ func (s *Shard) recollect(j *Job) {
 		j.past = *p
 	}
 	if j.waiter != nil {
-		j.past = j.past.after(j.waiter.past())
+		j.past = j.past.after(j.base())
 	}
 }
 
@@ -336,6 +339,7 @@ func (s *Shard) passed(j *Job) {
 
 // post appends an event now, or after the take-over that is under way.
 func (s *Shard) post(j *Job, e *schemas.Event) {
+	j.inFlight++
 	if s.phase != phaseRunning {
 		s.outbox.add(pending{job: j, event: e, offset: -1})
 		return

@@ -68,7 +68,7 @@ func (d *desk) last() Record { return d.records[len(d.records)-1] }
 func newShard(t *testing.T) (*Shard, *desk) {
 	t.Helper()
 	d := &desk{now: time.UnixMilli(1_700_000_000_000)}
-	s := New(Config{Shard: ShardID{"fast", 3}, Topic: "tasks.fast", Worker: "w", Window: 4, MarkInterval: time.Second}, d)
+	s := New(Config{Shard: ShardID{"fast", 3}, Topic: "tasks.fast", Worker: "w", Window: 4, MarkInterval: time.Second, ShortWait: 5 * time.Second}, d)
 	return s, d
 }
 

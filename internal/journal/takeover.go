@@ -138,6 +138,7 @@ func (s *Shard) settle(at place) {
 	if p.job == nil {
 		return
 	}
+	p.job.inFlight--
 	s.observe(p.job, p.event, at)
 	if p.running() {
 		s.start(p.job)
@@ -150,7 +151,7 @@ func (s *Shard) settle(at place) {
 // observe notes a counted own event in its job's past.
 func (s *Shard) observe(j *Job, e *schemas.Event, at place) {
 	switch e.Kind {
-	case schemas.KindState, schemas.KindRepeat:
+	case schemas.KindState, schemas.KindRepeat, schemas.KindCheckpoint:
 		j.past.see(at, factsOf(e))
 		if !j.finished && j.past.over() {
 			j.finished = true
@@ -306,7 +307,7 @@ func (s *Shard) reconcile(j *Job) {
 	mine := j.past
 	j.past = past{}
 	s.recollect(j)
-	j.written = false
+	j.written, j.inFlight = false, 0
 	switch {
 	case j.waiter != nil:
 		s.reconcileWait(j)

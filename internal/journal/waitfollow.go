@@ -1,6 +1,9 @@
 package journal
 
-import "slices"
+import (
+	"log/slog"
+	"slices"
+)
 
 // FollowWaits takes the next records of the waiting log's partition, as
 // [Shard.Follow] does those of the journal.
@@ -118,21 +121,41 @@ func (s *Shard) takeWaits() {
 	}
 }
 
-// clearStale appends the tombstones of what never counted; false if there is
-// nothing left to wait for.
+// clearStale makes the log say after a compaction what it says now; false if
+// there is nothing left to wait for. What never counted gets a tombstone. What
+// counts, and stands again behind a later owner's fence because its writer did
+// not see its acknowledgement, is written again under its own key: compaction
+// would keep the later one, which does not count.
 //
-// A take-over waits for them before it does anything else. When a broker
-// forgets its producers' sequences, a fence can stand in the log twice, and
-// compaction keeps the later one: what a superseded owner wrote between the two
-// would count for whoever reads the log after that.
+// A take-over waits for these before it does anything else. When a broker forgets
+// its producers' sequences, a fence can stand in the log twice, and compaction
+// keeps the later one: what a superseded owner wrote between the two would count
+// for whoever reads the log after that. The topic's min.compaction.lag.ms gives
+// the owner, or its successor, an hour.
 func (s *Shard) clearStale() bool {
-	for _, key := range s.waits.stale {
-		s.waits.own.Seq++
-		s.waits.outbox = append(s.waits.outbox, waitPending{at: s.waits.own, offset: -1})
-		s.port.AppendWait(WaitRecord{Stamp: s.waitStamp(), Key: key})
-	}
+	stale := s.waits.stale
 	s.waits.stale = nil
+	for _, one := range stale {
+		s.clearOne(one)
+	}
 	return len(s.waits.outbox) > 0
+}
+
+func (s *Shard) clearOne(one staleWait) {
+	var j *Job
+	if identity, at, _ := readWaitKey(one.key); one.wait != nil {
+		if s.waits.waiters.find(identity, at) == nil {
+			return // it has been buried since
+		}
+		var err error
+		if j, err = s.port.Restore(one.payload); err != nil {
+			s.port.Note(slog.LevelError, "a waiting task cannot be read", "error", err)
+			return
+		}
+	}
+	s.waits.own.Seq++
+	s.waits.outbox = append(s.waits.outbox, waitPending{at: s.waits.own, offset: -1})
+	s.port.AppendWait(WaitRecord{Stamp: s.waitStamp(), Key: one.key, Job: j, Wait: one.wait})
 }
 
 // recallWaits makes jobs of the waiting records that the journal speaks of:

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -30,6 +31,8 @@ type Wait struct {
 	Started  int `json:"started,omitzero"`
 	Failed   int `json:"failed,omitzero"`
 	Handed   int `json:"handed,omitzero"`
+
+	Checkpoints map[string]jsontext.Value `json:"checkpoints,omitzero"`
 
 	from State
 }
@@ -54,11 +57,6 @@ func decodeWait(b []byte) (*Wait, error) {
 		return nil, fmt.Errorf("decode waiting: from %.80q is no epoch-seq", w.From)
 	}
 	return w, nil
-}
-
-// past is what a job of this waiting record starts with.
-func (w *Wait) past(identity Identity) past {
-	return past{identity: identity, attempts: w.Attempts, running: w.Started, failed: w.Failed, handed: w.Handed}
 }
 
 // waitID is how a waiting record is named: the epoch and seq it was written

@@ -43,9 +43,8 @@ type waitlog struct {
 	waiters  waiters
 	// fresh are those that counted since the take-over began.
 	fresh []*waiter
-	// stale are the keys of records that never counted. They are unique, so
-	// nobody else ever takes them away.
-	stale [][]byte
+	// stale are records that did not count and that nobody else takes away.
+	stale []staleWait
 }
 
 // waitPending is an own record that has not come back through the fold.
@@ -118,7 +117,10 @@ func (l *waitlog) apply(e *WaitEntry) *waiter {
 		}
 		return nil
 	}
-	w := newWaiter(State{Epoch: e.Stamp.Epoch, Seq: e.Stamp.Seq}, identity, e.Wait, e.Payload)
+	if l.waiters.find(identity, at) != nil {
+		return nil // written again, see clearStale
+	}
+	w := newWaiter(at, identity, e.Wait, e.Payload)
 	l.waiters.add(w)
 	return w
 }
@@ -139,11 +141,26 @@ func (l *waitlog) takeFresh() []*waiter {
 	return slices.DeleteFunc(fresh, func(w *waiter) bool { return l.waiters.find(w.identity, w.stamp) != w })
 }
 
-// discard notes a record that did not count, unless it is only a repeat of one
-// that does.
+// discard notes a record that did not count. If it stands in the way of one that
+// does, because it has the same key and a lower epoch, that one has to be
+// written again.
 func (l *waitlog) discard(e *WaitEntry) {
 	identity, at, ok := readWaitKey(e.Key)
-	if ok && e.Wait != nil && l.waiters.find(identity, at) == nil && len(l.stale) < maxStale {
-		l.stale = append(l.stale, e.Key)
+	if !ok || e.Wait == nil || len(l.stale) >= maxStale {
+		return
 	}
+	switch w := l.waiters.find(identity, at); {
+	case w == nil:
+		l.stale = append(l.stale, staleWait{key: e.Key})
+	case e.Stamp.Epoch < l.fold.Epoch:
+		l.stale = append(l.stale, staleWait{key: e.Key, wait: e.Wait, payload: e.Payload})
+	}
+}
+
+// staleWait is a record of the waiting log that did not count. Its wait is set
+// if another one with its key does.
+type staleWait struct {
+	key     []byte
+	wait    *Wait
+	payload any
 }

@@ -247,7 +247,7 @@ func (o *owner) groupActions(add func(verb, int)) {
 }
 
 func (w *world) coordinatorActions() (out []action) {
-	if w.left.compacts > 0 && len(w.waits) > 1 {
+	if w.left.compacts > 0 && w.mayCompact() {
 		out = append(out, action{doCompact, 0, 0})
 	}
 	for i, o := range w.owners {

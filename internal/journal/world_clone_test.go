@@ -177,6 +177,7 @@ func (p *print) shard(s *Shard) {
 	for _, j := range s.jobs() {
 		p.state(j.Wait)
 		p.bools(j.written, j.successor != nil)
+		p.ints(int64(j.inFlight))
 		p.ints(j.Offset, int64(j.stage), int64(j.Attempt))
 		p.bools(j.offered, j.begun, j.working, j.buried, j.finished)
 		p.state(j.ran)

@@ -170,7 +170,7 @@ func (o *owner) assign() {
 	o.laneNext = max(o.w.commit.Offset, 0)
 	o.shard = New(Config{
 		Shard: ShardID{Lane: "fast", Partition: 3}, Topic: "tasks.fast", Worker: o.worker,
-		Window: o.w.window, MarkInterval: time.Second,
+		Window: o.w.window, MarkInterval: time.Second, ShortWait: 5 * time.Second,
 	}, o)
 	o.shard.TakeOver()
 }
@@ -272,7 +272,7 @@ func (o *owner) AppendWait(r WaitRecord) {
 		if err != nil {
 			o.w.fail("ENCODE: %v", err)
 		}
-		f.record.source, f.record.Payload = r.Job.Offset, r.Job.Offset
+		f.record.source, f.record.Payload = r.Wait.Offset, r.Wait.Offset
 	}
 	o.waitFlights = append(o.waitFlights, f)
 }

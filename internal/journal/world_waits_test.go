@@ -24,6 +24,12 @@ func (w *world) landWait(r waitLanded) int64 {
 	case r.Wait == nil:
 		w.judgeTombstone(&r, at, counts)
 	case counts:
+		i := slices.IndexFunc(w.waiting, func(x waitLanded) bool { return string(x.Key) == string(r.Key) })
+		if i >= 0 { // written again because a stale one stood behind it
+			w.waiting = slices.Clone(w.waiting)
+			w.waiting[i] = r
+			return r.Offset
+		}
 		w.judgeWait(&r, at)
 		w.waiting = append(slices.Clone(w.waiting), r)
 	}
@@ -84,7 +90,7 @@ func (t *truth) whole(w *world, source int64, wait string) taskTruth {
 	}
 	for i := range w.waits {
 		r := &w.waits[i]
-		if r.Wait != nil && r.source == source && (State{r.Stamp.Epoch, r.Stamp.Seq}).waitID() == wait {
+		if _, at, ok := readWaitKey(r.Key); ok && r.Wait != nil && r.source == source && at.waitID() == wait {
 			all.attempts = max(all.attempts, r.Wait.Attempts)
 			all.running += r.Wait.Started
 			all.handed += r.Wait.Handed
@@ -109,6 +115,18 @@ func (w *world) waitsEnd() int64 {
 	return w.waits[len(w.waits)-1].Offset + 1
 }
 
+// mayCompact: compaction leaves new records alone for so long that the owner has
+// seen them, and what it had to say of them has counted.
+func (w *world) mayCompact() bool {
+	for _, o := range w.owners {
+		if o.shard != nil && o.holds() && o.shard.phase == phaseRunning && o.waitsAt == w.waitsEnd() &&
+			len(o.waitFlights) == 0 && len(o.shard.waits.outbox) == 0 && o.shard.own.Epoch == w.waitFold.epoch {
+			return true
+		}
+	}
+	return false
+}
+
 // compactWaits leaves of each key the newest record. From then on that is the
 // log, for everybody: what counts is said by it alone.
 func (w *world) compactWaits() {
@@ -119,13 +137,13 @@ func (w *world) compactWaits() {
 	w.waits = slices.DeleteFunc(slices.Clone(w.waits), func(r waitLanded) bool { return newest[string(r.Key)] != r.Offset })
 	w.waiting, w.waitFold = nil, refFold{}
 	for _, r := range w.waits {
-		_, at, ok := readWaitKey(r.Key)
+		_, _, ok := readWaitKey(r.Key)
 		counts := w.waitFold.step(r.Stamp)
 		switch {
 		case !ok || !counts:
 		case r.Wait == nil:
 			w.waiting = slices.DeleteFunc(w.waiting, func(x waitLanded) bool { return string(x.Key) == string(r.Key) })
-		case at == (State{r.Stamp.Epoch, r.Stamp.Seq}):
+		default:
 			w.waiting = append(w.waiting, r)
 		}
 	}
