@@ -6,7 +6,7 @@ import "slices"
 
 // mutants are the rules, each with the edit that takes it out.
 func mutants() []mutant {
-	return slices.Concat(foldMutants(), takeOverMutants(), retakeMutants(), runMutants(), commitMutants())
+	return slices.Concat(foldMutants(), takeOverMutants(), retakeMutants(), runMutants(), commitMutants(), waitMutants())
 }
 
 func foldMutants() []mutant {
@@ -19,19 +19,19 @@ func foldMutants() []mutant {
 func takeOverMutants() []mutant {
 	return []mutant{
 		{rule: "take-over: read on to the own fence", edits: []edit{
-			{"takeover.go", "s.fenceAt < 0 || s.next <= s.fenceAt {", "s.fenceAt < 0 {"},
-			{"takeover.go", "if s.fold.Epoch == s.own.Epoch && s.raisedAt == s.fenceAt {", "if s.next <= s.fenceAt {\n\t\ts.fold, s.next = s.own, s.fenceAt+1\n\t\ts.run()\n\t\treturn\n\t}\n\tif s.fold.Epoch == s.own.Epoch && s.raisedAt == s.fenceAt {"},
+			{"takeover.go", "s.fenceAt < 0 || s.next <= s.fenceAt ||", "s.fenceAt < 0 ||"},
+			{"takeover.go", "	if !s.raised() || !s.waits.raised() {\n", "	if s.next <= s.fenceAt {\n\t\ts.fold, s.next = s.own, s.fenceAt+1\n\t\ts.run()\n\t\treturn\n\t}\n\tif !s.raised() || !s.waits.raised() {\n"},
 		}},
 		{rule: "take-over: the own fence raised the epoch", edits: []edit{
-			{"takeover.go", "if s.fold.Epoch == s.own.Epoch && s.raisedAt == s.fenceAt {", "if s.fold.Epoch == s.own.Epoch {"}}},
+			{"takeover.go", "return s.fold.Epoch == s.own.Epoch && s.raisedAt == s.fenceAt }", "return s.fold.Epoch == s.own.Epoch }"}}},
 		{rule: "take-over: nothing above the own fence counts", edits: []edit{
-			{"takeover.go", "if s.fold.Epoch == s.own.Epoch && s.raisedAt == s.fenceAt {", "if true {"}}},
+			{"takeover.go", "return s.fold.Epoch == s.own.Epoch && s.raisedAt == s.fenceAt }", "return true }"}}},
 		{rule: "take-over: epoch above what is known", edits: []edit{
 			{"takeover.go", "Epoch: max(s.known+1, now.UnixMilli())", "Epoch: max(s.own.Epoch+1, now.UnixMilli())"}}},
 		{rule: "take-over: epoch known from the journal", edits: []edit{
 			{"takeover.go", "\ts.known = max(s.known, e.Stamp.Epoch)\n", ""}}},
 		{rule: "take-over: the whole journal is read before fencing", by: "^TestShard", edits: []edit{
-			{"takeover.go", "if s.phase == phaseReading && s.next >= s.readEnd {", "if s.phase == phaseReading {"}}},
+			{"takeover.go", "if s.phase == phaseReading && s.next >= s.readEnd && ", "if s.phase == phaseReading && "}}},
 		{rule: "take-over: the fold starts from the commit's state", edits: []edit{
 			{"takeover.go", "s.fold, s.foldFrom = c.Before, c.Position", "s.fold, s.foldFrom = State{}, c.Position"}}},
 		// The owner learns nothing wrong without it: what was repeated from before
@@ -40,7 +40,7 @@ func takeOverMutants() []mutant {
 		{rule: "take-over: the fold starts from the commit's seq too", by: "^TestShard", edits: []edit{
 			{"takeover.go", "s.fold, s.foldFrom = c.Before, c.Position", "s.fold, s.foldFrom = State{Epoch: c.Before.Epoch}, c.Position"}}},
 		{rule: "take-over: the window is read again", edits: []edit{
-			{"takeover.go", "s.next = min(max(c.Window, journalStart), s.foldFrom)", "s.next = s.foldFrom"}}},
+			{"takeover.go", "s.next = min(max(c.Window, journal.Start), s.foldFrom)", "s.next = s.foldFrom"}}},
 		{rule: "take-over: what is below the commit is remembered", edits: []edit{
 			{"takeover.go", "\t\ts.remember(r, identity, e.Offset)\n", ""}}},
 	}
@@ -112,7 +112,7 @@ func runMutants() []mutant {
 		{rule: "run: finished tasks are recognised", edits: []edit{
 			{"window.go", "if w.limit == 0 {", "if true {"}}},
 		{rule: "run: what has ended is not run again", edits: []edit{
-			{"shard.go", "\tcase j.past.ended:\n\t\tj.finished = true\n", ""}}},
+			{"shard.go", "\tcase j.past.over():\n\t\tj.finished = true\n\t\ts.unblock(j)\n", ""}}},
 		{rule: "run: a job is ended from outside only once it is known", edits: []edit{
 			{"job.go", "!j.finished && (j.stage == stageQueued ||", "!j.finished && (j.stage == stageReceived || j.stage == stageBurying || j.stage == stageQueued ||"}}},
 		{rule: "run: a forgotten shard writes nothing", by: "^TestShard", edits: []edit{
@@ -149,5 +149,43 @@ func commitMutants() []mutant {
 			{"tracker.go", "t.prefix = max(t.prefix, j.Offset+1)", "t.prefix = j.Offset + 1"}}},
 		{rule: "commit: passed tasks stay recognised after a doubt", edits: []edit{
 			{"progress.go", "\t\ts.window.end(task)\n", "\t\t_ = task\n"}}},
+	}
+}
+
+// waitMutants are the rules of the waiting log.
+func waitMutants() []mutant {
+	return []mutant{
+		{rule: "wait: the waiting log is fenced too", edits: []edit{
+			{"waitlog.go", "return l.fenceAt >= 0 && l.next > l.fenceAt }", "return true }"},
+			{"waitlog.go", "return l.fold.Epoch == l.own.Epoch && l.raisedAt == l.fenceAt }", "return true }"}}},
+		{rule: "wait: its own fence raised its epoch", edits: []edit{
+			{"waitlog.go", "return l.fold.Epoch == l.own.Epoch && l.raisedAt == l.fenceAt }", "return true }"}}},
+		{rule: "wait: a superseded owner's record does not count", edits: []edit{
+			{"waitfollow.go", "\tif !verdict.Counted() {\n\t\tl.discard(e)", "\tif false {\n\t\tl.discard(e)"}}},
+		{rule: "wait: the record counts before the event says so", edits: []edit{
+			{"postpone.go", "\ts.port.AppendWait(WaitRecord{Stamp: s.waitStamp(), Key: waitKey(s.config.Shard.Lane, j.Task, at), Job: j, Wait: wait})\n",
+				"\ts.port.AppendWait(WaitRecord{Stamp: s.waitStamp(), Key: waitKey(s.config.Shard.Lane, j.Task, at), Job: j, Wait: wait})\n\ts.post(j, s.waitEvent(j, j.postponed, true))\n"}}},
+		{rule: "wait: `running` counts before the record is written", edits: []edit{
+			{"postpone.go", "j.written || j.inFlight > 0 || j.begun && !j.current() {", "j.written {"}}},
+		{rule: "wait: the job is finished when the event has counted", edits: []edit{
+			{"postpone.go", "\ts.post(j, s.waitEvent(j, p, true))\n", "\ts.post(j, s.waitEvent(j, p, true))\n\tj.finished = true\n\ts.settleWaiter(w)\n"}}},
+		{rule: "wait: the record carries what happened before", edits: []edit{
+			{"postpone.go", "Attempts: p.attempts, Started: p.running,", "Started: p.running,"}}},
+		{rule: "wait: a tombstone only after the end has counted", edits: []edit{
+			{"postpone.go", "\tj.slot = len(s.active)\n\ts.active = append(s.active, j)\n\tw.job, w.payload = j, nil\n", "\tj.slot = len(s.active)\n\ts.active = append(s.active, j)\n\tw.job, w.payload = j, nil\n\tif s.phase == phaseRunning {\n\t\ts.bury(w)\n\t}\n"}}},
+		{rule: "wait: the position covers started waiting tasks", edits: []edit{
+			{"progress.go", "\t\tc.include(&j.past) // until its tombstone counts: otherwise it would rise again\n", "\t\t_ = j\n"}}},
+		{rule: "wait: a take-over knows what was started", edits: []edit{
+			{"waitfollow.go", "\tcase w != nil && w.job == nil:\n\t\t\ts.recallWait(w)\n", "\tcase w != nil && w.job == nil:\n"}}},
+		{rule: "wait: a lane record that was replaced is not run", edits: []edit{
+			{"shard.go", "case s.blocked[j.Offset] != nil && s.unblock(j):", "case false:"}}},
+		{rule: "wait: what was replaced is told again after a doubt", edits: []edit{
+			{"waitfollow.go", "\t\t\tj.successor = nil\n\t\t\ts.replace(j, w)\n", "\t\t\t_ = w\n"}}},
+		{rule: "wait: stale records are buried", edits: []edit{
+			{"waitfollow.go", "\tstale := s.waits.stale\n", "\tvar stale []staleWait\n"}}},
+		{rule: "retry: queued again once the attempt is closed", edits: []edit{
+			{"postpone.go", "if j.stage == stageRetrying && !j.past.open && j.inFlight == 0 {", "if false {"}}},
+		{rule: "retry: a failed attempt is not a lost one", edits: []edit{
+			{"job.go", "\tcase w.For == schemas.WaitRetry:\n\t\tp.failed++\n", "\tcase w.For == schemas.WaitRetry:\n"}}},
 	}
 }

@@ -235,14 +235,17 @@ func (s *Shard) checkFence() {
 	if s.phase != phaseFencing || s.fenceAt < 0 || s.next <= s.fenceAt || !s.waits.fenced() {
 		return
 	}
-	if s.fold.Epoch == s.own.Epoch && s.raisedAt == s.fenceAt && s.waits.raised() {
-		if !s.clearStale() {
-			s.run()
-		}
+	if !s.raised() || !s.waits.raised() {
+		s.contest(max(s.fold.Epoch, s.waits.fold.Epoch))
 		return
 	}
-	s.contest(max(s.fold.Epoch, s.waits.fold.Epoch))
+	if !s.clearStale() {
+		s.run()
+	}
 }
+
+// raised reports whether the own fence is what raised the journal's epoch.
+func (s *Shard) raised() bool { return s.fold.Epoch == s.own.Epoch && s.raisedAt == s.fenceAt }
 
 // contest stops writing: another owner's fence counts. Whether it is an old
 // one's or the next one's is for the coordinator to say.
