@@ -116,11 +116,11 @@ func TestSharesAreByPriority(t *testing.T) {
 		priorities := rapid.SliceOfN(rapid.IntRange(0, 10), 2, 6).Draw(t, "priorities")
 		weights := 0
 		for n, p := range priorities {
-			b.push(fmt.Sprint(n), p, 200)
+			b.push(fmt.Sprint(n), p, 100)
 			weights += p + 1
 		}
 		served := map[string]int{}
-		const turns = 200
+		const turns = 100
 		for range turns {
 			served[b.run().User]++
 		}
@@ -217,9 +217,34 @@ func TestPriorityCountsUnderACap(t *testing.T) {
 		t.Fatalf("%s started over the cap", i.User)
 	}
 	b.push("urgent", 9, 1)
-	b.q.done(running, b.now)
-	if i := b.take(); i.User != "urgent" {
-		t.Errorf("%s came before the urgent one", i.User)
+	b.push("u500", 1, 1)
+	b.push("u600", 8, 1)
+	for _, want := range []string{"urgent", "u600", "u0", "u1"} {
+		b.q.done(running, b.now)
+		if running = b.take(); running.User != want {
+			t.Errorf("%s came before %s", running.User, want)
+		}
+	}
+}
+
+// TestUsersTakeTurnsUnderACap: a full service's places go around.
+func TestUsersTakeTurnsUnderACap(t *testing.T) {
+	b := newBench(t, Config{Slots: 10})
+	b.q.SetRule(Service, "", Rule{MaxRunning: 2})
+	for _, user := range []string{"a", "b", "c", "d"} {
+		b.push(user, 5, 100)
+	}
+	served := map[string]int{}
+	running := []*Item{b.take(), b.take()}
+	for range 200 {
+		served[running[0].User]++
+		b.q.done(running[0], b.now)
+		running = []*Item{running[1], b.take()}
+	}
+	for user, n := range served {
+		if n < 48 || n > 52 {
+			t.Errorf("%s was served %d of 200 among four: %v", user, n, served)
+		}
 	}
 }
 

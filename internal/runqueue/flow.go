@@ -197,16 +197,31 @@ func (q *Queue) refresh(f *flow, now time.Time) {
 // refill lets in as many of a class's parked flows as it has room for.
 func (q *Queue) refill(c *class, now time.Time) {
 	for c.parked.len() > 0 && c.reachable < q.capacity(c, now) {
-		f := c.parked.pop().flow
-		f.parked = false
-		f.user.flows.push(f)
-		if q.ready.holds(f.user) {
-			c.reachable++
-		}
-		q.settle(f.user, now)
+		q.admit(c, now)
 	}
 	if c.parked.len() > 0 {
 		q.sleepClass(c, now)
+	}
+}
+
+// admit lets the best of a class's parked flows in.
+func (q *Queue) admit(c *class, now time.Time) {
+	f := c.parked.pop().flow
+	f.parked = false
+	f.user.flows.push(f)
+	if q.ready.holds(f.user) {
+		c.reachable++
+	}
+	q.settle(f.user, now)
+}
+
+// admitNext lets the best of every class that is open in, whoever may be tried
+// already: the place that has come free is theirs as much.
+func (q *Queue) admitNext(now time.Time) {
+	for _, c := range q.classes {
+		if c.parked.len() > 0 && q.capacity(c, now) > 0 {
+			q.admit(c, now)
+		}
 	}
 }
 

@@ -202,6 +202,12 @@ func (q *Queue) start(f *flow, now time.Time) *Item {
 		q.reserved.passed++
 	}
 	q.unqueue(i, now)
+	if f.items.len() > 0 && !f.parked && q.capacity(f.class, now) == 0 {
+		// Left where it is, it would be tried again before those that were put aside.
+		q.detach(f)
+		q.park(f, now)
+		q.settle(u, now)
+	}
 	q.leave(i)
 	i.state, i.user, i.class = stateRunning, u, c
 	q.forgive(now)

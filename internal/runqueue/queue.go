@@ -195,6 +195,7 @@ func (q *Queue) done(i *Item, now time.Time) bool {
 	}
 	u.limit.running--
 	q.settle(u, now)
+	q.admitNext(now)
 	q.refillAll(now)
 	q.forgive(now)
 	return true
