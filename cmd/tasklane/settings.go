@@ -41,6 +41,7 @@ type settings struct {
 	softTimeLimit, timeLimit     time.Duration
 	debugServices                bool
 	debugServicesGiven           bool
+	debugTrace                   string
 }
 
 func (s *settings) addDataDir(flags *pflag.FlagSet) {
@@ -90,6 +91,7 @@ func (s *settings) addWorker(flags *pflag.FlagSet) {
 	flags.DurationVar(&s.timeLimit, "task-time-limit", 0,
 		"hard time limit of tasks that have none, 10m if not given [$TASKLANE_TASK_TIME_LIMIT, $CELERY_TASK_TIME_LIMIT in seconds]")
 	flags.BoolVar(&s.debugServices, "debug-services", false, "offer the service debug/echo; if not given, where all addresses are loopback")
+	flags.StringVar(&s.debugTrace, "debug-trace", "", "file to which debug/echo appends a line for every start of a task; none if not given")
 }
 
 // note takes down which flags were given, where their default depends on
