@@ -146,11 +146,11 @@ func (b *book) note(shard string, e *event) {
 	}
 	id := e.UserID + "/" + e.TaskID
 	work := shard + " " + id
-	switch {
-	case e.Status == "running":
+	switch e.Status {
+	case "running":
 		b.running[work] = e.Worker
 		return
-	case e.Status == "pending":
+	case "pending":
 		delete(b.running, work)
 		if e.Waiting != nil {
 			b.counts["waiting "+e.Waiting.For]++

@@ -66,6 +66,8 @@ func TestReadTask(t *testing.T) {
 		`{"task_id":"a","USER_ID":"u"}`:                            false,
 		`{"task_id":1,"user_id":"u"}`:                              false,
 		`{"task_id":"a/b","user_id":"u"}`:                          false,
+		`{"task_id":"a","user_id":"\ud800"}`:                       false,
+		`{"task_id":"a","user_id":"�"}`:                            true,
 		`{"task_id":"","user_id":"u"}`:                             false,
 		`{"task_id":"a","user_id":""}`:                             false,
 		"{\"task_id\":\"a\",\"user_id\":\"u\",\"x\":\"\xff\"}":     false,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -30,6 +31,10 @@ func readTask(value []byte) (task, bool) {
 	}
 	var t task
 	if json.Unmarshal(members["user_id"], &t.userID) != nil || json.Unmarshal(members["task_id"], &t.taskID) != nil {
+		return task{}, false
+	}
+	// Half a surrogate pair is no text; encoding/json makes something else of it.
+	if strings.ContainsRune(t.userID, utf8.RuneError) && !bytes.ContainsRune(members["user_id"], utf8.RuneError) {
 		return task{}, false
 	}
 	if n := utf8.RuneCountInString(t.userID); n < 1 || n > 200 || !taskIDForm.MatchString(t.taskID) {
