@@ -15,8 +15,8 @@ import (
 func brokerFaults() []fault {
 	return []fault{
 		{
-			name: "broker-kill", does: "kill -9 of the broker, and another start on its data",
-			evidence: "processors' produce requests that were under way when it died, and connections it refused", run: runBrokerKill,
+			name: "broker-kill", does: "kill -9 of the broker, and another start on its data; the last answers to produce requests are lost",
+			evidence: "processors' produce requests that were under way when it died or had lost their answers, and connections it refused", run: runBrokerKill,
 			needs: func(c *config) string { return unless(c.nodes == 1, "-nodes 1 (node-kill is for three)") },
 		},
 		{
@@ -51,20 +51,25 @@ func (a *arena) lost() int {
 }
 
 func runBrokerKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
-	before := a.lost()
+	before := a.lost() + a.done()
 	for range 1 + random.IntN(2) {
 		a.load.send(slow(random, 20)...)
 		pause(ctx, time.Duration(200+random.IntN(800))*time.Millisecond)
+		// What it has written and not acknowledged is sent again, to a broker that
+		// may have forgotten that it has it.
+		a.faults(answers(1, proxy.Produce), random)
+		pause(ctx, time.Duration(random.IntN(200))*time.Millisecond)
 		if err := a.broker.Signal(0, syscall.SIGKILL); err != nil {
 			return 0, err
 		}
+		a.faults(nil, random)
 		pause(ctx, time.Duration(random.IntN(3000))*time.Millisecond)
 		if err := a.broker.Start(ctx); err != nil {
 			return 0, fmt.Errorf("start the broker again: %w", err)
 		}
 		a.recovered(ctx)
 	}
-	return a.lost() - before, nil
+	return a.lost() + a.done() - before, nil
 }
 
 func runBrokerFreeze(ctx context.Context, a *arena, random *rand.Rand) (int, error) {

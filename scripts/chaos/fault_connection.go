@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -87,19 +88,36 @@ func either(one int, key int16) func(*dice) proxy.Faults {
 	}
 }
 
+// unheard lets all requests of some kinds disappear.
+func unheard(keys ...int16) proxy.Faults {
+	return func(f proxy.Frame) (proxy.Action, time.Duration) {
+		if !f.Answer && slices.Contains(keys, f.Key) {
+			return proxy.Drop, 0
+		}
+		return proxy.Pass, 0
+	}
+}
+
 // connections makes faults for all processors for some seconds.
 func connections(faults func(*dice) proxy.Faults) func(context.Context, *arena, *rand.Rand) (int, error) {
 	return func(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 		a.load.send(slow(random, 20)...)
 		before := a.done()
-		for _, w := range a.workers {
-			w.proxy.Set(faults(&dice{random: rand.New(rand.NewPCG(random.Uint64(), 4))}))
-		}
+		a.faults(faults, random)
 		pause(ctx, time.Duration(4+random.IntN(5))*time.Second)
-		for _, w := range a.workers {
-			w.proxy.Set(nil)
-		}
+		a.faults(nil, random)
 		return a.done() - before, nil
+	}
+}
+
+// faults makes faults for all processors from now on; nil makes none.
+func (a *arena) faults(faults func(*dice) proxy.Faults, random *rand.Rand) {
+	for _, w := range a.workers {
+		if faults == nil {
+			w.proxy.Set(nil)
+			continue
+		}
+		w.proxy.Set(faults(&dice{random: rand.New(rand.NewPCG(random.Uint64(), 4))}))
 	}
 }
 
@@ -139,15 +157,8 @@ func runLostHeartbeats(ctx context.Context, a *arena, random *rand.Rand) (int, e
 	victim := a.laden(ctx, random)
 	id := victim.id()
 	shards, stale := a.book.shardsOf(id), a.book.staleOf(id)
-	victim.proxy.Set(func(f proxy.Frame) (proxy.Action, time.Duration) {
-		switch f.Key {
-		case proxy.Heartbeat, proxy.GroupHeartbeat, proxy.OffsetCommit: // a commit is a sign of life as well
-			if !f.Answer {
-				return proxy.Drop, 0
-			}
-		}
-		return proxy.Pass, 0
-	})
+	// A commit is a sign of life as well.
+	victim.proxy.Set(unheard(proxy.Heartbeat, proxy.GroupHeartbeat, proxy.OffsetCommit))
 	a.until(ctx, 2*a.config.session, func() bool { return len(shards) > 0 && a.book.retaken(shards, id) == len(shards) })
 	hits := a.book.retaken(shards, id)
 	victim.proxy.Set(nil)

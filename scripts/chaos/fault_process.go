@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/aiecs/tasklane/scripts/chaos/proxy"
 )
 
 func processFaults() []fault {
@@ -15,7 +17,7 @@ func processFaults() []fault {
 			evidence: "tasks that ended meanwhile", run: runNone,
 		},
 		{
-			name: "kill", does: "kill -9 of a processor, started again at once or after its session",
+			name: "kill", does: "kill -9 of a processor, half the time cut off before, started again at once or after its session",
 			evidence: "kills of a processor that held running tasks", run: runKill,
 		},
 		{
@@ -57,7 +59,13 @@ func runKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	for range 1 + random.IntN(2) {
 		victim := a.laden(ctx, random)
 		held, shards := a.book.holds(victim.id()), a.book.shardsOf(victim.id())
+		if random.IntN(2) == 0 {
+			// Cut off first: what it starts now, it must not have started.
+			victim.proxy.Set(unheard(proxy.Produce))
+			pause(ctx, time.Duration(200+random.IntN(500))*time.Millisecond)
+		}
 		victim.kill()
+		victim.proxy.Set(nil)
 		if held > 0 {
 			hits++
 		}
@@ -133,9 +141,13 @@ func runChurn(ctx context.Context, a *arena, random *rand.Rand) (hits int, err e
 		return 0, err
 	}
 	defer guest.close()
-	for range 3 {
+	before := 0
+	for n := range 3 {
 		if err := a.startReady(ctx, guest); err != nil {
 			return 0, err
+		}
+		if n == 0 { // its name is written by its first start
+			before = a.book.fencesBy(guest.id())
 		}
 		pause(ctx, time.Duration(1500+random.IntN(2500))*time.Millisecond)
 		err = errors.Join(err, guest.stop())
@@ -143,5 +155,5 @@ func runChurn(ctx context.Context, a *arena, random *rand.Rand) (hits int, err e
 	if err != nil {
 		err = fmt.Errorf("let a processor join and leave: %w", err)
 	}
-	return a.book.fencesBy(guest.id()), err
+	return a.book.fencesBy(guest.id()) - before, err
 }

@@ -78,7 +78,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Whatever ends the run, a reader that is gone included, its processes end too.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	err = c.run(ctx, chosen)
 	stop()
 	if err != nil {
@@ -124,6 +125,11 @@ func (c *config) run(ctx context.Context, chosen []fault) error {
 	if err := a.assemble(ctx); err != nil {
 		return err
 	}
+	following, stopFollowing := context.WithCancel(ctx)
+	var reader sync.WaitGroup
+	reader.Go(func() { a.book.run(following) })
+	defer reader.Wait()
+	defer stopFollowing()
 	if err := a.battle(ctx, chosen); err != nil {
 		return err
 	}
@@ -150,8 +156,7 @@ func (c *config) run(ctx context.Context, chosen []fault) error {
 	return nil
 }
 
-// battle runs load and faults and waits until everything has come to rest. The
-// book goes on until the verdict.
+// battle runs load and faults and waits until everything has come to rest.
 func (a *arena) battle(ctx context.Context, chosen []fault) error {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -159,7 +164,6 @@ func (a *arena) battle(ctx context.Context, chosen []fault) error {
 	watching, stopWatch := context.WithCancel(ctx)
 	defer stopLoad()
 	defer stopWatch()
-	go a.book.run(ctx)
 	var loads sync.WaitGroup
 	loads.Go(func() { a.load.run(loading) })
 	all.Go(func() { a.watch(watching) })

@@ -95,7 +95,7 @@ func slow(random *rand.Rand, count int) []task {
 	for i := range tasks {
 		tasks[i] = task{
 			lane: lanes()[i%2], user: fmt.Sprint(name, i), id: fmt.Sprint(name, i), name: "sleep",
-			input: map[string]any{"ms": 2000 + random.IntN(2000)}, more: map[string]any{"priority": 10},
+			input: map[string]any{"ms": 1000 + random.IntN(1500)}, more: map[string]any{"priority": 10},
 		}
 	}
 	return tasks

@@ -51,6 +51,13 @@ func TestWhatIsRight(t *testing.T) {
 			l.runs("a", 1)
 			l.says(state("a", "completed", 1))
 		},
+		"a zombie's execution of the same number": func(l *log) {
+			l.received("a", "")
+			l.fence(11)
+			l.append(10, 2, "u", state("a", "running", 1))
+			l.runs("a", 1)
+			l.says(state("a", "completed", 1))
+		},
 		"a zombie's end before and after": func(l *log) {
 			l.received("a", "")
 			l.says(state("a", "running", 1))
@@ -156,7 +163,17 @@ func TestWhatIsWrong(t *testing.T) {
 			l.executes("a", 1)
 			l.says(state("a", "completed", 1))
 		}, []string{"I3 …no start of it stands in the log"}},
-		"executed twice": {func(l *log) { l.whole("a"); l.executes("a", 1) }, []string{"once …executed 2 times"}},
+		"two executions and one start in the log": {func(l *log) {
+			l.whole("a")
+			l.executes("a", 1)
+		}, []string{"I3 …no start of it stands in the log", "once …executed 2 times"}},
+		"executed twice": {func(l *log) {
+			l.received("a", "")
+			l.runs("a", 1)
+			l.fence(11)
+			l.runs("a", 2)
+			l.says(state("a", "completed", 2))
+		}, []string{"once …executed 2 times"}},
 		"before its time": {func(l *log) {
 			l.received("a", `,"not_before":"2026-01-01T00:00:09Z"`)
 			l.runs("a", 1)
