@@ -9,6 +9,9 @@ LINTER_VERSION = v2.15.0
 # The tests on Apache Kafka: what talks to a broker.
 KAFKA_PACKAGES = ./internal/kafka/... ./internal/journal/... ./internal/taskview/... ./internal/control ./processor ./producer ./notifier ./e2e
 
+# The faults of the short chaos run.
+CHAOS_SHORT = none,kill,zombie,drain,churn,broker-kill,lost-acks,lost-commits,resets,poison,exit,twice
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -64,6 +67,15 @@ fmt: ## format the code
 .PHONY: bench
 bench: ## measure throughput and latency beside the ceiling, on the embedded broker and, with Java, on Apache Kafka
 	scripts/bench/run.sh
+
+.PHONY: chaos
+chaos: build ## real processes under faults, and a judge; CHAOS_FLAGS="-broker kafka -duration 1h -seed 7"
+	$(GO) run ./scripts/chaos $(CHAOS_FLAGS)
+
+.PHONY: chaos-short
+chaos-short: build ## the same in about two minutes on each broker (needs Java 17; Maven the first time)
+	$(GO) run ./scripts/chaos -broker embedded -duration 1m -faults $(CHAOS_SHORT) $(CHAOS_FLAGS)
+	$(GO) run ./scripts/chaos -broker kafka -duration 1m -faults $(CHAOS_SHORT) $(CHAOS_FLAGS)
 
 .PHONY: kafka-up
 kafka-up: ## start an Apache Kafka without containers (NODES=1 or 3)

@@ -32,6 +32,9 @@ var layers = []layer{
 	{"client", []string{"schemas", "client"}, "the SDK speaks HTTP and WebSocket; no Kafka type may leak into it"},
 	{"examples", []string{"schemas", "client", "processor", "examples"}, "examples show the public packages"},
 	{"cmd", []string{"schemas", "internal", "producer", "processor", "notifier", "client", "examples", "cmd"}, "the command composes everything"},
+	{"scripts/chaos/checker", nil, "what judges the product shares no code with it"},
+	{"scripts/chaos/proxy", []string{"scripts/chaos/proxy"}, "the proxy knows Kafka and not the product"},
+	{"scripts/chaos", []string{"internal/badtasks", "scripts/chaos"}, "chaos drives the built binary and sees the raw topics"},
 	{"scripts", []string{"schemas", "internal", "client", "processor", "scripts"}, "programs for development see what a user sees"},
 	{"e2e", []string{"internal/badtasks", "e2e"}, "end-to-end tests drive the built binary"},
 }

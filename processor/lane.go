@@ -105,6 +105,11 @@ func (l *lane) Stop(_ *journal.Held, j *journal.Job) {
 	work.free()
 }
 
+// Forget implements [journal.Runner].
+func (l *lane) Forget(h *journal.Held) {
+	l.queue.RemoveIf(func(i *runqueue.Item) bool { return i.Value.(*queued).held == h })
+}
+
 // Doomed implements [journal.Runner].
 func (l *lane) Doomed(id journal.Identity) bool { return l.config.controls.doomed(id) }
 

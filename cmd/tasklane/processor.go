@@ -78,7 +78,7 @@ func (w *wiring) processorConfig(debug bool) (processor.Config, error) {
 	if err != nil {
 		return processor.Config{}, err
 	}
-	registry, err := newRegistry(debug)
+	registry, err := newRegistry(debug, w.debugTrace)
 	if err != nil {
 		return processor.Config{}, err
 	}
@@ -91,10 +91,10 @@ func (w *wiring) processorConfig(debug bool) (processor.Config, error) {
 }
 
 // newRegistry holds the services that are always there.
-func newRegistry(debug bool) (*processor.Registry, error) {
+func newRegistry(debug bool, trace string) (*processor.Registry, error) {
 	services := []processor.Service{textanalyzer.New()}
 	if debug {
-		services = append(services, echo.New(echo.Options{}))
+		services = append(services, echo.New(echo.Options{TraceFile: trace}))
 	}
 	registry, err := processor.NewRegistry(services...)
 	if err != nil {

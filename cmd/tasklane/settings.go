@@ -44,6 +44,7 @@ type settings struct {
 	ordering, heartbeatLimit  []string
 	debugServices             bool
 	debugServicesGiven        bool
+	debugTrace                string
 }
 
 func (s *settings) addDataDir(flags *pflag.FlagSet) {
@@ -97,6 +98,7 @@ func (s *settings) addWorker(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&s.ordering, "ordering", nil, "user runs a user's tasks one at a time, in order, none (the default) does not; heavy=user says it for one lane")
 	flags.StringSliceVar(&s.heartbeatLimit, "heartbeat-limit", nil, "ends tasks that report nothing for so long, 0 for never; heavy=1m says it for one lane")
 	flags.BoolVar(&s.debugServices, "debug-services", false, "offer the service debug/echo; if not given, where all addresses are loopback")
+	flags.StringVar(&s.debugTrace, "debug-trace", "", "file to which debug/echo appends a line for every start of a task; none if not given")
 }
 
 // note takes down which flags were given, where their default depends on

@@ -94,7 +94,7 @@ func TestDebugServicesAreForThisMachineOnly(t *testing.T) {
 
 func TestTheRegistryHasWhatItShould(t *testing.T) {
 	for debug, want := range map[bool]string{true: "chat/text_analyzer debug/echo", false: "chat/text_analyzer"} {
-		registry, err := newRegistry(debug)
+		registry, err := newRegistry(debug, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,6 +23,9 @@ type Runner interface {
 	// Stop ends the work of a begun job, started or not: whatever comes of it
 	// will not count. The runner frees the job's slot.
 	Stop(h *Held, j *Job)
+	// Forget tells that a shard was given up: its queued jobs are of no use any
+	// more. It is called without the lock.
+	Forget(h *Held)
 	// Doomed reports whether Offer would end the task at once.
 	Doomed(id Identity) bool
 }
@@ -237,6 +240,7 @@ func (h *Held) forget() {
 		s.Forget()
 		h.shelf.close()
 	})
+	h.consumer.config.Runner.Forget(h)
 }
 
 // port connects the shard to Kafka. Its methods run under the shard's lock.

@@ -21,6 +21,9 @@ const (
 type Options struct {
 	// Exit ends the process, for the task exit; os.Exit if nil.
 	Exit func(code int)
+	// TraceFile is a file that gets a line for every start of a task: what was
+	// really executed, which the log of events cannot tell. None if empty.
+	TraceFile string
 }
 
 // New is the service debug/echo.
@@ -38,7 +41,14 @@ func New(opts Options) processor.Service {
 		"panic":    method(`{"message": "out of luck"}`, panics),
 		"exit":     method(`{"code": 1, "times": 1}`, exit(opts.Exit)),
 	}
-	return processor.Service{Mode: Mode, Name: Name, Methods: methods, Execute: execute(methods)}
+	generic := execute(methods)
+	if opts.TraceFile != "" {
+		for name, handler := range methods {
+			methods[name] = traced(opts.TraceFile, handler)
+		}
+		generic = traced(opts.TraceFile, generic)
+	}
+	return processor.Service{Mode: Mode, Name: Name, Methods: methods, Execute: generic}
 }
 
 // echo returns input_data as it came.

@@ -1,0 +1,88 @@
+package checker
+
+import "time"
+
+// identity is a task in a shard. The same task in another shard is another run.
+type identity struct{ userID, taskID, shard string }
+
+// life is what is known of one identity.
+type life struct {
+	received    time.Time // its first record on the lane; zero if there is none
+	maxAttempts int
+	notBefore   time.Time
+
+	ends   int
+	ended  time.Time
+	status string
+	code   string
+	after  []time.Time // of events that count after the end
+
+	running int       // starts that count
+	open    bool      // the last of them has not been answered by another state
+	handed  int       // clean hand-overs
+	failed  int       // attempts after which the task waited for a retry
+	lost    int       // attempts that ended with their worker
+	attempt int       // the last start's number
+	began   time.Time // the first start
+	fell    time.Time // when an attempt's number did not rise
+	early   time.Time // when it started before its time
+}
+
+// take moves the life on by an event that counts.
+func (l *life) take(e *event, at time.Time) {
+	if l.ends > 0 {
+		l.after = append(l.after, at)
+	}
+	switch {
+	case e.terminal():
+		l.end(e, at)
+	case e.Kind == "state" && e.Status == "running":
+		l.begin(e, at)
+	case e.Kind == "state" && e.Status == "pending" && l.open:
+		l.open = false
+		if e.Waiting != nil {
+			l.failed++
+		} else {
+			l.handed++
+		}
+	}
+}
+
+func (l *life) begin(e *event, at time.Time) {
+	if l.open {
+		l.lost++
+	}
+	if e.Attempt <= l.attempt && l.fell.IsZero() {
+		l.fell = at
+	}
+	if at.Before(l.notBefore) && l.early.IsZero() {
+		l.early = at
+	}
+	if l.began.IsZero() {
+		l.began = at
+	}
+	l.running++
+	l.open, l.attempt = true, e.Attempt
+}
+
+// end closes the open attempt: by its own end, or by the verdict on a task
+// whose workers were lost.
+func (l *life) end(e *event, at time.Time) {
+	if l.open && e.Code == "worker_lost" {
+		l.lost++
+	}
+	l.open = false
+	l.ends++
+	if l.ends == 1 {
+		l.ended, l.status, l.code = at, e.Status, e.Code
+	}
+}
+
+// freeHandOvers is how many hand-overs cost no attempt.
+const freeHandOvers = 10
+
+// lostAttempts counts hand-overs beyond the free ones as lost.
+func (l *life) lostAttempts() int { return l.lost + max(0, l.handed-freeHandOvers) }
+
+// maxLost is how many attempts may be lost.
+func (l *life) maxLost() int { return min(3, l.maxAttempts+1) }

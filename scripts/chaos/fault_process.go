@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/aiecs/tasklane/scripts/chaos/proxy"
+)
+
+func processFaults() []fault {
+	return []fault{
+		{
+			name: "none", exact: true, does: "nothing, at full load",
+			evidence: "tasks that ended meanwhile", run: runNone,
+		},
+		{
+			name: "kill", does: "kill -9 of a processor, half the time cut off before, started again at once or after its session",
+			evidence: "kills of a processor that held running tasks", run: runKill,
+		},
+		{
+			name: "zombie", does: "SIGSTOP of a processor for twice its session timeout, then SIGCONT",
+			evidence: "its shards that others took over meanwhile, and records it wrote that do not count", run: runZombie,
+		},
+		{
+			name: "drain", exact: true, does: "SIGTERM of a processor, and another start",
+			evidence: "stops of a processor that held running tasks", run: runDrain,
+		},
+		{
+			name: "rolling", exact: true, does: "the same to all processors, one after the other",
+			evidence: "stops of a processor that held running tasks", run: runRolling,
+		},
+		{
+			name: "churn", exact: true, does: "one more processor joins and leaves every few seconds",
+			evidence: "shards that it took over", run: runChurn,
+		},
+	}
+}
+
+func runNone(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
+	before := a.book.count("ended")
+	pause(ctx, time.Duration(4+random.IntN(3))*time.Second)
+	return a.book.count("ended") - before, nil
+}
+
+// laden draws a processor and gives the installation slow work until that one
+// holds some of it.
+func (a *arena) laden(ctx context.Context, random *rand.Rand) *worker {
+	victim := a.workers[random.IntN(len(a.workers))]
+	a.load.send(slow(random, 40)...)
+	a.until(ctx, 8*time.Second, func() bool { return a.book.holds(victim.id()) >= 2 })
+	return victim
+}
+
+func runKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
+	hits := 0
+	for range 1 + random.IntN(2) {
+		victim := a.laden(ctx, random)
+		held, shards := a.book.holds(victim.id()), a.book.shardsOf(victim.id())
+		if random.IntN(2) == 0 {
+			// Cut off first: what it starts now, it must not have started.
+			victim.proxy.Set(unheard(proxy.Produce))
+			pause(ctx, time.Duration(200+random.IntN(500))*time.Millisecond)
+		}
+		victim.kill()
+		victim.proxy.Set(nil)
+		if held > 0 {
+			hits++
+		}
+		a.book.await(victim.id(), time.Now())
+		if random.IntN(2) == 0 {
+			a.until(ctx, a.config.session+5*time.Second, func() bool { return a.book.retaken(shards, victim.id()) == len(shards) })
+		}
+		if err := victim.start(); err != nil {
+			return hits, err
+		}
+		if !a.until(ctx, 3*a.config.session, func() bool { return a.takenOver() }) {
+			a.note("the shards of a killed processor were not all taken over within %v", 3*a.config.session)
+		}
+	}
+	return hits, nil
+}
+
+// takenOver reports whether every killed processor's shard has another owner.
+func (a *arena) takenOver() bool {
+	for _, t := range a.book.takeOvers() {
+		if t.fenced == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func runZombie(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
+	victim := a.laden(ctx, random)
+	id := victim.id()
+	shards, stale := a.book.shardsOf(id), a.book.staleOf(id)
+	victim.freeze()
+	pause(ctx, 2*a.config.session)
+	retaken := a.book.retaken(shards, id)
+	victim.thaw()
+	a.until(ctx, 5*time.Second, func() bool { return a.book.staleOf(id) > stale })
+	return retaken + a.book.staleOf(id) - stale, nil
+}
+
+func runDrain(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
+	return a.drain(ctx, a.laden(ctx, random))
+}
+
+// drain stops a processor in order and starts it again.
+func (a *arena) drain(ctx context.Context, victim *worker) (int, error) {
+	held := a.book.holds(victim.id())
+	if err := victim.stop(); err != nil {
+		return 0, err
+	}
+	if err := a.startReady(ctx, victim); err != nil {
+		return 0, err
+	}
+	return min(held, 1), nil
+}
+
+func runRolling(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
+	hits := 0
+	for _, victim := range a.workers {
+		a.load.send(slow(random, 20)...)
+		a.until(ctx, 5*time.Second, func() bool { return a.book.holds(victim.id()) >= 2 })
+		hit, err := a.drain(ctx, victim)
+		if err != nil {
+			return hits, err
+		}
+		hits += hit
+	}
+	return hits, nil
+}
+
+func runChurn(ctx context.Context, a *arena, random *rand.Rand) (hits int, err error) {
+	guest, err := newWorker(ctx, a.config, "guest", a.broker.Addrs())
+	if err != nil {
+		return 0, err
+	}
+	defer guest.close()
+	before := 0
+	for n := range 3 {
+		if err := a.startReady(ctx, guest); err != nil {
+			return 0, err
+		}
+		if n == 0 { // its name is written by its first start
+			before = a.book.fencesBy(guest.id())
+		}
+		pause(ctx, time.Duration(1500+random.IntN(2500))*time.Millisecond)
+		err = errors.Join(err, guest.stop())
+	}
+	if err != nil {
+		err = fmt.Errorf("let a processor join and leave: %w", err)
+	}
+	return a.book.fencesBy(guest.id()) - before, err
+}
