@@ -132,7 +132,7 @@ func TestExpiryAndRefusalNeedNoSlot(t *testing.T) {
 // one is ended, one that reports is not.
 func TestLimitsOfAService(t *testing.T) {
 	w := newWorld(t)
-	const beat = 200 * time.Millisecond
+	const beat = time.Second
 	finishes := func(ctx context.Context, _ *processor.Context) (any, error) {
 		<-ctx.Done()
 		if !errors.Is(context.Cause(ctx), processor.ErrTimeLimit) {
@@ -144,7 +144,7 @@ func TestLimitsOfAService(t *testing.T) {
 	lively := func(ctx context.Context, c *processor.Context) (any, error) {
 		tick := time.NewTicker(beat / 10)
 		defer tick.Stop()
-		for range 30 {
+		for range 13 {
 			<-tick.C
 			if err := c.Progress(ctx, schemas.Progress{}); err != nil {
 				return nil, err
@@ -153,14 +153,14 @@ func TestLimitsOfAService(t *testing.T) {
 		return nil, nil
 	}
 	w.start(nil,
-		processor.Service{Mode: "debug", Name: "soft", Execute: finishes, SoftTimeLimit: beat},
+		processor.Service{Mode: "debug", Name: "soft", Execute: finishes, SoftTimeLimit: beat / 4},
 		processor.Service{Mode: "debug", Name: "test", HeartbeatLimit: beat, Methods: map[string]processor.Handler{"silent": silent, "lively": lively}})
 	w.send(schemas.LaneFast, bytes.Replace(task("soft", "any"), []byte(`"test"`), []byte(`"soft"`), 1), task("silent", "silent"), task("lively", "lively"))
 	if end := w.end("soft"); end.Status != schemas.Completed || string(end.Result) != `"in time"` {
 		t.Errorf("soft ended %s %s", end.Status, end.Error)
 	}
 	end := w.end("silent")
-	if end.Status != schemas.TimedOut || end.ErrorCode != schemas.CodeTimeLimit || end.Error != "heartbeat limit reached: the service reported nothing for 200ms" {
+	if end.Status != schemas.TimedOut || end.ErrorCode != schemas.CodeTimeLimit || end.Error != "heartbeat limit reached: the service reported nothing for 1s" {
 		t.Errorf("silent ended %s %s %s", end.Status, end.ErrorCode, end.Error)
 	}
 	if end := w.end("lively"); end.Status != schemas.Completed {

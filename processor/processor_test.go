@@ -67,7 +67,7 @@ func TestEveryKindOfEndHasItsStatusAndCode(t *testing.T) {
 	}{
 		{"fails", "", schemas.Failed, schemas.CodeServiceError, "no such page"},
 		{"panics", "", schemas.Failed, schemas.CodePanic, "out of range"},
-		{"waits", `"time_limit_ms":300`, schemas.TimedOut, schemas.CodeSoftTimeLimit, "soft time limit of 270ms"},
+		{"waits", `"soft_time_limit_ms":270,"time_limit_ms":20000`, schemas.TimedOut, schemas.CodeSoftTimeLimit, "soft time limit of 270ms"},
 		{"ignores", `"time_limit_ms":300`, schemas.TimedOut, schemas.CodeTimeLimit, "time limit of 300ms"},
 		{"unwritable", "", schemas.Failed, schemas.CodeServiceError, "as JSON"},
 		{"huge", "", schemas.Failed, schemas.CodeServiceError, "at most 1048576"},
