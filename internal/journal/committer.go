@@ -21,7 +21,7 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 		case <-ticker.C:
 		}
 		c.commitMu.Lock()
-		c.commit(ctx)
+		c.commit(ctx, commitTimeout)
 		c.commitMu.Unlock()
 	}
 }
@@ -29,7 +29,7 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 // commit commits every held shard that has something new. The caller holds
 // commitMu. A refused commit is no error: either the next one takes its place,
 // or the group has moved on and the shard will be revoked.
-func (c *Consumer) commit(ctx context.Context) {
+func (c *Consumer) commit(ctx context.Context, within time.Duration) {
 	held := c.snapshot()
 	points := map[int32]Commit{}
 	offsets := map[int32]kgo.EpochOffset{}
@@ -44,7 +44,7 @@ func (c *Consumer) commit(ctx context.Context) {
 	if len(points) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	ctx = kgo.PreCommitFnContext(ctx, func(request *kmsg.OffsetCommitRequest) error {
 		addMetadata(request, points)

@@ -66,6 +66,7 @@ type Held struct {
 	follow   int64 // offset the journal reader has to go to; -1 when it is there
 	paused   bool
 	draining bool
+	ear      ear
 	quiet    chan struct{} // closed once the shard is quiet, if anybody waits
 }
 
