@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/aiecs/tasklane/internal/journal"
 	"github.com/aiecs/tasklane/internal/kafka"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -38,7 +39,20 @@ type Config struct {
 	// DrainTimeout is how long running tasks may go on when the processor stops
 	// or loses a partition, 10 s by default; then they are handed over.
 	DrainTimeout time.Duration
-	Logger       *slog.Logger
+	// GroupProtocol is classic (the default) or consumer: who shares the
+	// partitions, a member or the broker (KIP-848).
+	GroupProtocol string
+	// StaticMembership keeps this instance's partitions for it over a restart.
+	StaticMembership bool
+	// StallTimeout is how long a lane with tasks and free slots may start none,
+	// or a shard hear nothing, before Run ends with an error; 0 is for ever.
+	StallTimeout time.Duration
+	// KeepBlockers leaves tasks alone that hold up their partition's window.
+	KeepBlockers bool
+	// DeadLetterFailures says which failed tasks become dead letters, beyond those
+	// that always do: none, exhausted (the default) or all.
+	DeadLetterFailures string
+	Logger             *slog.Logger
 }
 
 func (c *Config) setDefaults() {
@@ -71,8 +85,21 @@ func (c *Config) validate() error {
 		return errors.New("no worker id given")
 	case c.SoftTimeLimit < 0 || c.TimeLimit < 0 || c.SoftTimeLimit > c.TimeLimit:
 		return fmt.Errorf("the soft time limit (%v) must not be above the time limit (%v)", c.SoftTimeLimit, c.TimeLimit)
-	case c.SessionTimeout < 0 || c.DrainTimeout < 0:
-		return errors.New("session and drain timeouts must not be negative")
+	case c.SessionTimeout < 0 || c.DrainTimeout < 0 || c.StallTimeout < 0:
+		return errors.New("session, drain and stall timeouts must not be negative")
+	case !journal.LetterPolicy(c.DeadLetterFailures).Valid():
+		return fmt.Errorf("dead letters of failures %q: use none, exhausted or all", c.DeadLetterFailures)
+	}
+	if err := journal.Protocol(c.GroupProtocol).Validate(); err != nil {
+		return err
 	}
 	return schemas.CheckLanes(names)
+}
+
+// instance is this processor's name as a static member of its groups.
+func (c *Config) instance() string {
+	if c.StaticMembership {
+		return c.WorkerID
+	}
+	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -23,14 +24,19 @@ type lane struct {
 	suspects *gate
 	meter    *meter
 	crew     *crew
+	watch    *watch
+	busy     atomic.Int64  // slots in use by work that has begun
+	begun    atomic.Uint64 // tasks that were begun so far
 }
 
 func newLane(c *Config, l Lane, suspects *gate, set *metrics.Set) *lane {
-	return &lane{
+	made := &lane{
 		name: l.Name, config: c, log: c.Logger.With("lane", l.Name),
 		queue: newQueue(), slots: make(chan struct{}, l.Slots), suspects: suspects,
 		meter: newMeter(set, c.Registry), crew: newCrew(),
 	}
+	made.watch = &watch{name: l.Name, lane: made, limit: c.StallTimeout, log: made.log}
+	return made
 }
 
 // Offer implements [journal.Runner].
@@ -121,9 +127,12 @@ func (l *lane) begin(next queued) bool {
 		return false
 	}
 	next.job.Payload.(*journal.Delivery).Work = l.newWork(next, suspect)
+	l.busy.Add(1)
 	if next.held.Begin(next.job) {
+		l.begun.Add(1)
 		return true
 	}
+	l.busy.Add(-1)
 	if suspect {
 		l.suspects.leave()
 	}

@@ -35,6 +35,7 @@ func (w *work) free() {
 		return
 	}
 	<-w.lane.slots
+	w.lane.busy.Add(-1)
 	if w.suspect {
 		w.lane.suspects.leave()
 	}

@@ -48,7 +48,11 @@ type ConsumerConfig struct {
 	// StallTimeout is how long a shard may wait for its journal in vain, while
 	// the broker answers, before the consumer ends with a [DeafError]; 0 is for
 	// ever.
-	StallTimeout   time.Duration
+	StallTimeout time.Duration
+	// KeepBlockers leaves tasks alone that hold up their shard ([Shard.Blocker]).
+	KeepBlockers bool
+	// Letters says which failures become dead letters.
+	Letters        LetterPolicy
 	Window         int
 	ReadAhead      int
 	ReadAheadBytes int
@@ -107,6 +111,7 @@ type Consumer struct {
 	held      map[int32]*Held
 	broken    error         // why the consumer ends by itself
 	failed    chan struct{} // closed when broken is set
+	left      chan struct{} // closed when the group's member is gone
 	stalled   error         // a shard that gets nowhere
 	refusedAt time.Time     // since when the group refuses this member
 
@@ -126,9 +131,12 @@ func NewConsumer(c ConsumerConfig) (*Consumer, error) {
 	if err := c.Protocol.Validate(); err != nil {
 		return nil, fmt.Errorf("create lane consumer: %w", err)
 	}
+	if !c.Letters.Valid() {
+		return nil, fmt.Errorf("create lane consumer: dead letters of %q: use %s, %s or %s", string(c.Letters), LettersNone, LettersExhausted, LettersAll)
+	}
 	return &Consumer{
 		config: c, log: c.Kafka.Logger.With("lane", c.Lane), held: map[int32]*Held{},
-		connected: make(chan struct{}), failed: make(chan struct{}),
+		connected: make(chan struct{}), failed: make(chan struct{}), left: make(chan struct{}),
 	}, nil
 }
 
@@ -171,15 +179,14 @@ func (c *Consumer) Run(ctx context.Context) error {
 // for: it will miss this member soon enough, and the client gives up when its
 // requests time out.
 func (c *Consumer) leave() {
-	left := make(chan struct{})
 	go func() {
-		defer close(left)
+		defer close(c.left)
 		c.client.CloseAllowingRebalance()
 	}()
 	timer := time.NewTimer(leaveTimeout)
 	defer timer.Stop()
 	select {
-	case <-left:
+	case <-c.left:
 	case <-timer.C:
 		c.log.Warn("the broker does not answer the good-bye; its group goes on when the session ends")
 	}
@@ -245,11 +252,12 @@ func (c *Consumer) tickLoop(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		held := c.snapshot()
+		held, now := c.snapshot(), time.Now()
 		for _, h := range held {
 			h.do((*Shard).Tick)
 			c.regulate(h)
+			h.evict(now)
 		}
-		c.listen(held, time.Now())
+		c.listen(held, now)
 	}
 }

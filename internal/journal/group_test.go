@@ -80,7 +80,9 @@ func TestGroupSharesAndMoves(t *testing.T) {
 			}
 			three.holds(lanePartitions)
 			l.send("c", all...)
-			three.until("four more starts", func() bool { return len(three.started) >= 4 && len(one.started)+len(two.started)+len(three.started) == 12 })
+			three.until("four more starts", func() bool {
+				return len(three.started) >= 4 && len(one.started)+len(two.started)+len(three.started) == 12
+			})
 			for _, p := range all {
 				three.until("the commit", func() bool { return l.committed(p) == 3 })
 			}
@@ -160,7 +162,10 @@ func TestCommitOfAnOlderEpochIsRefused(t *testing.T) {
 			two.holds(2)
 			one.holds(2)
 			one.until("another epoch", func() bool { _, now := one.client.GroupMetadata(); return now > generation })
-			err := l.commitAs(name, generation, two.shards()[0])
+			moved := two.shards()[0]
+			err := l.commitAs(name, generation, moved)
+			_, now := one.client.GroupMetadata()
+			t.Logf("epoch %d after %d, partition %d of two's %v, one's %v, committed %d", now, generation, moved, two.shards(), one.shards(), l.committed(moved))
 			want := error(kerr.IllegalGeneration)
 			if protocol == ProtocolConsumer {
 				want = kerr.StaleMemberEpoch

@@ -144,7 +144,13 @@ func (l *lane) join(name string, change func(*ConsumerConfig), work func(context
 		return runErr
 	})
 	m.crash = func() { valve.shut() }
-	l.t.Cleanup(func() { _ = m.stop() })
+	l.t.Cleanup(func() {
+		_ = m.stop()
+		if m.client != nil {
+			valve.cut() // what was left behind ends
+			<-m.left
+		}
+	})
 	return m
 }
 

@@ -67,6 +67,8 @@ type Shard struct {
 	// history is what the journal says of offsets that were not received yet.
 	history map[int64]*past
 	working int
+	// condemned is how many jobs wait for their letter before they can end.
+	condemned int
 
 	committed Commit
 	retakes   int
@@ -101,7 +103,7 @@ func (s *Shard) Working() int { return s.working }
 
 // Quiet reports whether nothing is being worked on or about to start, and every
 // own record has counted.
-func (s *Shard) Quiet() bool { return s.working == 0 && s.outbox.len() == 0 }
+func (s *Shard) Quiet() bool { return s.working == 0 && s.condemned == 0 && s.outbox.len() == 0 }
 
 // Jobs calls visit for every job that is held and not finished.
 func (s *Shard) Jobs(visit func(*Job)) {
@@ -257,7 +259,12 @@ func (s *Shard) rest(j *Job) {
 
 // Buried tells that the job's dead letter is acknowledged.
 func (s *Shard) Buried(j *Job) {
+	verdict := s.takeVerdict(j)
 	if s.phase == phaseForgotten || j.finished || j.stage != stageBurying {
+		return
+	}
+	if verdict != nil {
+		s.execute(j, verdict)
 		return
 	}
 	if j.identified() {

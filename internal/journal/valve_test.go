@@ -12,6 +12,8 @@ import (
 type valve struct {
 	mu     sync.Mutex
 	closed chan struct{}
+	broken bool // nobody answers any more, and says so
+	conns  []net.Conn
 }
 
 func newValve() *valve { return &valve{closed: make(chan struct{})} }
@@ -23,6 +25,17 @@ func (v *valve) shut() {
 	case <-v.closed:
 	default:
 		close(v.closed)
+	}
+}
+
+// cut breaks every connection, and every later one.
+func (v *valve) cut() {
+	v.shut()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.broken = true
+	for _, conn := range v.conns {
+		_ = conn.Close()
 	}
 }
 
@@ -38,6 +51,12 @@ func (v *valve) isShut() bool {
 func (v *valve) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	v.mu.Lock()
+	broken := v.broken
+	v.mu.Unlock()
+	if broken {
+		return nil, net.ErrClosed
+	}
 	if v.isShut() {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -46,6 +65,9 @@ func (v *valve) dial(ctx context.Context, network, address string) (net.Conn, er
 	if err != nil {
 		return nil, err
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.conns = append(v.conns, conn)
 	return &valveConn{Conn: conn, valve: v}, nil
 }
 
