@@ -83,7 +83,7 @@ const (
 	commitTimeout = 5 * time.Second
 	// A stopping process does not wait for a broker that does not answer: the
 	// commit under way, the last one and the good-bye are bounded by these.
-	lastCommitTimeout = 2 * time.Second
+	lastCommitTimeout = time.Second
 	leaveTimeout      = 2 * time.Second
 	lookupTimeout     = 10 * time.Second
 	// minMetadataAge lets a client look again at once for what just changed.
@@ -106,6 +106,9 @@ type Consumer struct {
 	// commit never covers a shard that was given up meanwhile. It is taken
 	// before mu, and mu before a shard's lock.
 	commitMu sync.Mutex
+	// committing is closed when the commit under way has ended; nil without one.
+	// Guarded by commitMu.
+	committing chan struct{}
 
 	mu        sync.Mutex // guards what follows
 	held      map[int32]*Held
@@ -153,7 +156,6 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return err
 	}
 	close(c.connected)
-	defer kafka.Close(c.reader.client)
 	c.spawn(c.reader.run)
 	c.spawn(c.tickLoop)
 	committing, stopCommits := context.WithCancel(work)
@@ -171,7 +173,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	c.giveUp(work, slices.Collect(maps.Keys(c.snapshot())), lastCommitTimeout, stopCommits)
 	c.leave()
 	stop()
-	c.tasks.Wait()
+	c.settle()
 	return c.reason()
 }
 
@@ -189,6 +191,24 @@ func (c *Consumer) leave() {
 	case <-c.left:
 	case <-timer.C:
 		c.log.Warn("the broker does not answer the good-bye; its group goes on when the session ends")
+	}
+}
+
+// settle waits for the consumer's goroutines. What still asks a broker that does
+// not answer ends with its requests' own time limit; it is left behind.
+func (c *Consumer) settle() {
+	settled := make(chan struct{})
+	go func() {
+		defer close(settled)
+		c.tasks.Wait()
+		kafka.Close(c.reader.client)
+	}()
+	timer := time.NewTimer(leaveTimeout)
+	defer timer.Stop()
+	select {
+	case <-settled:
+	case <-timer.C:
+		c.log.Warn("requests to a broker that does not answer were left behind")
 	}
 }
 

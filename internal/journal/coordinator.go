@@ -33,7 +33,7 @@ func (h *Held) load(ctx context.Context) {
 // loadCommit reads the group's commit for a partition of the lane.
 func (c *Consumer) loadCommit(ctx context.Context, partition int32) (Commit, error) {
 	topic := c.config.Topics.Lane(c.config.Lane)
-	offsets, err := kadm.NewClient(c.client).FetchOffsetsForTopics(ctx, c.group(), topic)
+	offsets, err := kadm.NewClient(c.reader.client).FetchOffsetsForTopics(ctx, c.group(), topic)
 	if err != nil {
 		return Commit{}, fmt.Errorf("fetch offsets of %s: %w", c.group(), err)
 	}
