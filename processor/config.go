@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/aiecs/tasklane/internal/journal"
 	"github.com/aiecs/tasklane/internal/kafka"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -71,8 +72,21 @@ type Config struct {
 	ShortWait time.Duration
 	// Dir is where long waiting tasks are kept out of memory, in files that are
 	// of no use after this process; memory if empty.
-	Dir    string
-	Logger *slog.Logger
+	Dir string
+	// GroupProtocol is classic (the default) or consumer: who shares the
+	// partitions, a member or the broker (KIP-848).
+	GroupProtocol string
+	// StaticMembership keeps this instance's partitions for it over a restart.
+	StaticMembership bool
+	// StallTimeout is how long a lane with tasks and free slots may start none,
+	// or a shard hear nothing, before Run ends with an error; 0 is for ever.
+	StallTimeout time.Duration
+	// KeepBlockers leaves tasks alone that hold up their partition's window.
+	KeepBlockers bool
+	// DeadLetterFailures says which failed tasks become dead letters, beyond those
+	// that always do: none, exhausted (the default) or all.
+	DeadLetterFailures string
+	Logger             *slog.Logger
 
 	controls *governor // the processor's; nil allows everything
 }
@@ -105,8 +119,13 @@ func (c *Config) validate() error {
 		return errors.New("no registry of services given")
 	case c.WorkerID == "":
 		return errors.New("no worker id given")
-	case c.SessionTimeout < 0 || c.DrainTimeout < 0 || c.ShortWait < 0:
-		return errors.New("session and drain timeouts and the short wait must not be negative")
+	case c.SessionTimeout < 0 || c.DrainTimeout < 0 || c.ShortWait < 0 || c.StallTimeout < 0:
+		return errors.New("session, drain and stall timeouts and the short wait must not be negative")
+	case !journal.LetterPolicy(c.DeadLetterFailures).Valid():
+		return fmt.Errorf("dead letters of failures %q: use none, exhausted or all", c.DeadLetterFailures)
+	}
+	if err := journal.Protocol(c.GroupProtocol).Validate(); err != nil {
+		return err
 	}
 	if err := (limits{c.SoftTimeLimit, c.TimeLimit, c.HeartbeatLimit}).validate(); err != nil {
 		return err
@@ -136,4 +155,12 @@ func (s *Service) validateLimits() error {
 		return fmt.Errorf("%d slots; a task takes at least 1", s.Slots)
 	}
 	return limits{s.SoftTimeLimit, s.TimeLimit, s.HeartbeatLimit}.validate()
+}
+
+// instance is this processor's name as a static member of its groups.
+func (c *Config) instance() string {
+	if c.StaticMembership {
+		return c.WorkerID
+	}
+	return ""
 }

@@ -18,7 +18,9 @@ func (p *Processor) connect() ([]*journal.Consumer, func(), error) {
 		l.consumer, laneErr = journal.NewConsumer(journal.ConsumerConfig{
 			Kafka: p.config.Kafka, Topics: p.config.Topics, Lane: l.name, Worker: p.config.WorkerID,
 			Appender: appender, Runner: l, Dir: p.config.Dir, ShortWait: p.config.ShortWait,
-			SessionTimeout: p.config.SessionTimeout, DrainTimeout: p.config.DrainTimeout,
+			Protocol: journal.Protocol(p.config.GroupProtocol), InstanceID: p.config.instance(),
+			SessionTimeout: p.config.SessionTimeout, DrainTimeout: p.config.DrainTimeout, StallTimeout: p.config.StallTimeout,
+			KeepBlockers: p.config.KeepBlockers, Letters: journal.LetterPolicy(p.config.DeadLetterFailures),
 		})
 		consumers[i] = l.consumer
 		err = errors.Join(err, laneErr)

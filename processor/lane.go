@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -29,6 +30,8 @@ type lane struct {
 	crew                      *crew
 	stacks                    stacks
 	consumer                  *journal.Consumer // set before anything runs
+	watch                     *watch
+	begun                     atomic.Uint64 // tasks that were begun so far
 	rules                     map[ruleID]runqueue.Rule
 }
 
@@ -62,6 +65,7 @@ func newLane(c *Config, l Lane, suspects *runqueue.Gate, set *metrics.Set) *lane
 		}
 		made.services[key] = terms{s.Slots, limits{s.SoftTimeLimit, s.TimeLimit, s.HeartbeatLimit}.over(general)}
 	}
+	made.watch = &watch{name: l.Name, lane: made, limit: c.StallTimeout, log: made.log}
 	return made
 }
 
@@ -134,7 +138,9 @@ func (l *lane) begin(next *queued) {
 	w.failed, w.checkpoints = next.held.Begun(next.job)
 	if !next.held.Begin(next.job, w) {
 		l.queue.Done(&next.item)
+		return
 	}
+	l.begun.Add(1)
 }
 
 // pauseCheck is how often a single task that is paused is looked at again.

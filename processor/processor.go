@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/aiecs/tasklane/internal/journal"
 	"github.com/aiecs/tasklane/internal/runqueue"
 )
 
@@ -19,6 +22,8 @@ type Processor struct {
 	metrics *metrics.Set
 	lanes   []*lane
 	ready   chan struct{}
+	// consumers are those of the lanes, once Run has made them.
+	consumers atomic.Pointer[[]*journal.Consumer]
 }
 
 // New checks the configuration and starts nothing.
@@ -63,6 +68,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		return fmt.Errorf("run processor: %w", err)
 	}
 	defer closeAll()
+	p.consumers.Store(&consumers)
 	group, ctx := errgroup.WithContext(ctx)
 	// Nothing is taken before it is known what was cancelled and paused.
 	governed := make(chan struct{})
@@ -70,6 +76,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		return p.config.controls.run(ctx, func() { close(governed); close(p.ready) })
 	})
 	for i, l := range p.lanes {
+		group.Go(func() error { return l.watch.run(ctx) })
 		group.Go(func() error {
 			l.dispatch(ctx)
 			return nil
@@ -84,8 +91,51 @@ func (p *Processor) Run(ctx context.Context) error {
 			}
 		})
 	}
-	if err := group.Wait(); err != nil {
+	if err := p.wait(ctx, group); err != nil {
 		return fmt.Errorf("run processor: %w", err)
+	}
+	return nil
+}
+
+// stallPatience is what a processor that ends because something in it is stuck
+// gets beyond the drain time; a part that is stuck may not stop at all.
+const stallPatience = 10 * time.Second
+
+// wait waits for the group, but after a stall not for ever.
+func (p *Processor) wait(ctx context.Context, group *errgroup.Group) error {
+	ended := make(chan error, 1)
+	go func() { ended <- group.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	if p.Healthy() == nil {
+		return <-ended
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(p.config.DrainTimeout + stallPatience):
+		return p.Healthy()
+	}
+}
+
+// Healthy is nil while tasks are started and journals are heard; the error says
+// what has come to a halt. A processor that is not healthy is about to end, or
+// waits for its broker.
+func (p *Processor) Healthy() error {
+	for _, l := range p.lanes {
+		if err := l.watch.healthy(); err != nil {
+			return err
+		}
+	}
+	if consumers := p.consumers.Load(); consumers != nil {
+		for _, c := range *consumers {
+			if err := c.Healthy(); err != nil {
+				return err //nolint:wrapcheck // it names the shard
+			}
+		}
 	}
 	return nil
 }

@@ -21,6 +21,9 @@ const (
 	HeaderPartition = "tl-partition"
 	HeaderOffset    = "tl-offset"
 	HeaderAttempt   = "tl-attempt"
+	// HeaderHistory is compact JSON: {attempts, lost, handed_over, last: {worker,
+	// started, ended, error_code, error}}. Records that were never a task have none.
+	HeaderHistory = "tl-history"
 	// HeaderTruncated is on a letter whose record was too large for the topic:
 	// how many bytes its value had.
 	HeaderTruncated = "tl-truncated"

@@ -16,6 +16,7 @@ import (
 // observed is what a probe shows.
 type observed interface {
 	Ready() <-chan struct{}
+	Healthy() error
 	WritePrometheus(w io.Writer)
 }
 
@@ -84,11 +85,11 @@ func (p *probe) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if p.isReady() {
-			say(w, http.StatusOK, "ready")
+		if err := p.state(); err != nil {
+			say(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
-		say(w, http.StatusServiceUnavailable, "the processor has not joined its consumer groups")
+		say(w, http.StatusOK, "ready")
 	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
@@ -100,16 +101,19 @@ func (p *probe) handler() http.Handler {
 	return mux
 }
 
-func (p *probe) isReady() bool {
+var errNotJoined = errors.New("the processor has not joined its consumer groups")
+
+// state is nil if the processor is ready.
+func (p *probe) state() error {
 	subject := p.subject.Load()
 	if subject == nil {
-		return false
+		return errNotJoined
 	}
 	select {
 	case <-(*subject).Ready():
-		return true
+		return (*subject).Healthy()
 	default:
-		return false
+		return errNotJoined
 	}
 }
 

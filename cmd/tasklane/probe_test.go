@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,9 +11,13 @@ import (
 )
 
 // fakeObserved is a processor as a probe sees it.
-type fakeObserved struct{ ready chan struct{} }
+type fakeObserved struct {
+	ready chan struct{}
+	ill   *error
+}
 
 func (f fakeObserved) Ready() <-chan struct{} { return f.ready }
+func (f fakeObserved) Healthy() error         { return *f.ill }
 func (f fakeObserved) WritePrometheus(w io.Writer) {
 	_, _ = io.WriteString(w, "tasklane_active_tasks 3\n")
 }
@@ -28,7 +33,7 @@ func TestProbe(t *testing.T) {
 	if got := ask(p, "/readyz"); got.Code != http.StatusServiceUnavailable {
 		t.Errorf("ready without a processor: %d", got.Code)
 	}
-	subject := fakeObserved{make(chan struct{})}
+	subject := fakeObserved{make(chan struct{}), new(error)}
 	p.watch(subject)
 	if got := ask(p, "/readyz"); got.Code != http.StatusServiceUnavailable || !strings.Contains(got.Body.String(), "not joined") {
 		t.Errorf("ready before its groups: %d %s", got.Code, got.Body)
@@ -43,6 +48,13 @@ func TestProbe(t *testing.T) {
 	}
 	if got := ask(p, "/metrics"); !strings.Contains(got.Body.String(), "process_cpu_seconds_total") {
 		t.Error("no metrics of the process")
+	}
+	*subject.ill = errors.New("lane fast has started none")
+	if got := ask(p, "/readyz"); got.Code != http.StatusServiceUnavailable || !strings.Contains(got.Body.String(), "started none") {
+		t.Errorf("ready though it has stalled: %d %s", got.Code, got.Body)
+	}
+	if got := ask(p, "/healthz"); got.Code != http.StatusOK {
+		t.Errorf("a stalled processor ends by itself; it is alive until then: %d", got.Code)
 	}
 	if got := ask(p, "/debug/pprof"); got.Code != http.StatusNotFound {
 		t.Errorf("another path: %d", got.Code)

@@ -82,11 +82,18 @@ func (w *wiring) processorConfig(debug bool) (processor.Config, error) {
 	if err != nil {
 		return processor.Config{}, err
 	}
+	if w.sessionTimeoutGiven && w.groupProtocol == "consumer" {
+		w.logger("processor").Warn("--session-timeout has no effect with --group-protocol consumer; " +
+			"set group.consumer.session.timeout.ms at the broker, or consumer.session.timeout.ms for the group")
+	}
 	soft, hard := w.limits()
 	return processor.Config{
 		Kafka: w.kafka("processor"), Topics: w.topics(), Lanes: lanes, Registry: registry, WorkerID: worker,
 		SessionTimeout: w.sessionTimeout, SoftTimeLimit: soft, TimeLimit: hard, DrainTimeout: w.drainTimeout,
-		Dir: filepath.Join(w.dataDir, "waiting"), Logger: w.logger("processor"),
+		Dir:           filepath.Join(w.dataDir, "waiting"),
+		GroupProtocol: w.groupProtocol, StaticMembership: w.staticMembership, StallTimeout: w.stallTimeout,
+		KeepBlockers: !w.evictBlockers, DeadLetterFailures: w.deadLetterFailures,
+		Logger: w.logger("processor"),
 	}, nil
 }
 

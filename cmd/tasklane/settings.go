@@ -38,6 +38,12 @@ type settings struct {
 
 	slotsFast, slotsHeavy        int
 	sessionTimeout, drainTimeout time.Duration
+	sessionTimeoutGiven          bool
+	groupProtocol                string
+	staticMembership             bool
+	stallTimeout                 time.Duration
+	evictBlockers                bool
+	deadLetterFailures           string
 	softTimeLimit, timeLimit     time.Duration
 	// For every lane, or as lane=value for one.
 	maxPerUser, maxPerService []string
@@ -89,6 +95,11 @@ func (s *settings) addWorker(flags *pflag.FlagSet) {
 	flags.IntVar(&s.slotsHeavy, "slots-heavy", processor.DefaultSlots, "tasks of lane heavy that run at once [$TASKLANE_SLOTS_HEAVY, $CELERY_WORKER_CONCURRENCY]")
 	flags.DurationVar(&s.sessionTimeout, "session-timeout", 10*time.Second, "after how long a silent processor's tasks go to another")
 	flags.DurationVar(&s.drainTimeout, "drain-timeout", 10*time.Second, "how long running tasks may go on when the processor stops")
+	flags.StringVar(&s.groupProtocol, "group-protocol", "classic", "who shares the partitions: classic, or consumer for the broker (KIP-848, Apache Kafka 4.0 or newer)")
+	flags.BoolVar(&s.staticMembership, "static-membership", false, "keep this instance's partitions for it over a restart, for the session timeout")
+	flags.DurationVar(&s.stallTimeout, "stall-timeout", time.Minute, "end with an error when tasks wait beside free slots, or a journal is not heard, for so long; 0 never does")
+	flags.BoolVar(&s.evictBlockers, "evict-blockers", true, "fail a task that alone holds up its partition's full read-ahead")
+	flags.StringVar(&s.deadLetterFailures, "dead-letter-failures", "exhausted", "service errors that become dead letters: none, exhausted (those of the last attempt) or all")
 	flags.DurationVar(&s.softTimeLimit, "task-soft-time-limit", 0,
 		"time limit that a task can react to, 5m or the hard one if not given [$TASKLANE_TASK_SOFT_TIME_LIMIT, $CELERY_TASK_SOFT_TIME_LIMIT in seconds]")
 	flags.DurationVar(&s.timeLimit, "task-time-limit", 0,
@@ -105,6 +116,7 @@ func (s *settings) addWorker(flags *pflag.FlagSet) {
 // others.
 func (s *settings) note(flags *pflag.FlagSet) {
 	s.debugServicesGiven = flags.Changed("debug-services")
+	s.sessionTimeoutGiven = flags.Changed("session-timeout")
 }
 
 func (s *settings) topics() schemas.Topics { return schemas.Topics{Prefix: s.topicPrefix} }

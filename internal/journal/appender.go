@@ -34,7 +34,7 @@ const maxBuffered = 4 << 20
 // NewAppender connects a producer; Close ends it.
 func NewAppender(c kafka.Config, topics schemas.Topics) (*Appender, error) {
 	opts := append(kafka.ProducerOpts(),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.RecordPartitioner(kgo.BasicConsistentPartitioner(placement(topics.DeadLetters()))),
 		kgo.MaxBufferedRecords(maxBuffered),
 	)
 	client, err := kafka.NewClient(c, opts...)
@@ -42,6 +42,17 @@ func NewAppender(c kafka.Config, topics schemas.Topics) (*Appender, error) {
 		return nil, fmt.Errorf("create journal producer: %w", err)
 	}
 	return &Appender{client: client, topics: topics, events: topics.Events(), log: c.Logger}, nil
+}
+
+// placement puts journal records where they say, and letters of a lane's
+// partition into one partition of the dead letters, however many it has.
+func placement(letters string) func(topic string) func(r *kgo.Record, n int) int {
+	return func(topic string) func(*kgo.Record, int) int {
+		if topic == letters {
+			return func(r *kgo.Record, n int) int { return int(r.Partition) % n }
+		}
+		return func(r *kgo.Record, _ int) int { return int(r.Partition) }
+	}
 }
 
 // Close drops what is not written yet and ends the producer.
@@ -139,8 +150,8 @@ const buryRetry = time.Second
 // trying until the client is closed: the record's offset waits for it. A record
 // that is too large for the topic (a compressed batch can carry one past the
 // lane's own limit) is cut.
-func (a *Appender) bury(r *kgo.Record, reason schemas.ErrorCode, why error, done func()) {
-	a.produceLetter(r, a.letter(r, reason, why), done)
+func (a *Appender) bury(r *kgo.Record, why obituary, done func()) {
+	a.produceLetter(r, a.letter(r, why), done)
 }
 
 func (a *Appender) produceLetter(r, letter *kgo.Record, done func()) {
@@ -160,18 +171,22 @@ func (a *Appender) produceLetter(r, letter *kgo.Record, done func()) {
 	})
 }
 
-func (a *Appender) letter(r *kgo.Record, reason schemas.ErrorCode, why error) *kgo.Record {
-	return &kgo.Record{
-		Topic: a.topics.DeadLetters(), Partition: 0, Key: r.Key, Value: r.Value,
+func (a *Appender) letter(r *kgo.Record, why obituary) *kgo.Record {
+	letter := &kgo.Record{
+		Topic: a.topics.DeadLetters(), Partition: r.Partition, Key: r.Key, Value: r.Value,
 		Headers: append(keepHeaders(r.Headers),
-			kgo.RecordHeader{Key: schemas.HeaderReason, Value: []byte(reason)},
-			kgo.RecordHeader{Key: schemas.HeaderError, Value: []byte(why.Error())},
+			kgo.RecordHeader{Key: schemas.HeaderReason, Value: []byte(why.reason)},
+			kgo.RecordHeader{Key: schemas.HeaderError, Value: []byte(why.text)},
 			kgo.RecordHeader{Key: schemas.HeaderTopic, Value: []byte(r.Topic)},
 			kgo.RecordHeader{Key: schemas.HeaderPartition, Value: strconv.AppendInt(nil, int64(r.Partition), 10)},
 			kgo.RecordHeader{Key: schemas.HeaderOffset, Value: strconv.AppendInt(nil, r.Offset, 10)},
-			kgo.RecordHeader{Key: schemas.HeaderAttempt, Value: []byte("0")},
+			kgo.RecordHeader{Key: schemas.HeaderAttempt, Value: strconv.AppendInt(nil, int64(why.attempt), 10)},
 		),
 	}
+	if why.history != nil {
+		letter.Headers = append(letter.Headers, kgo.RecordHeader{Key: schemas.HeaderHistory, Value: why.history})
+	}
+	return letter
 }
 
 // maxCutBytes is what is kept of a record that is too large to be a dead
@@ -205,7 +220,7 @@ func keepHeaders(headers []kgo.RecordHeader) []kgo.RecordHeader {
 	for _, h := range headers {
 		switch h.Key {
 		case schemas.HeaderReason, schemas.HeaderError, schemas.HeaderTopic,
-			schemas.HeaderPartition, schemas.HeaderOffset, schemas.HeaderAttempt, schemas.HeaderTruncated,
+			schemas.HeaderPartition, schemas.HeaderOffset, schemas.HeaderAttempt, schemas.HeaderHistory, schemas.HeaderTruncated,
 			schemas.HeaderShard, schemas.HeaderEpoch, schemas.HeaderSeq, schemas.HeaderWaiting:
 		default:
 			kept = append(kept, h)

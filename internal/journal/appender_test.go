@@ -64,7 +64,7 @@ func TestCutLetterKeepsItsReasons(t *testing.T) {
 		Topic: "p.tasks.fast", Partition: 3, Offset: 41, Key: make([]byte, 5000), Value: make([]byte, 5<<20),
 		Headers: []kgo.RecordHeader{{Key: "big", Value: make([]byte, 1<<20)}, {Key: schemas.HeaderReason, Value: []byte("older")}},
 	}
-	letter := cut(a.letter(record, schemas.CodeInvalidTask, &schemas.InvalidTaskError{Problem: "too large"}))
+	letter := cut(a.letter(record, obituary{reason: schemas.CodeInvalidTask, text: "invalid task: too large", attempt: 2}))
 	if letter.Topic != "p.tasks.dlq" || len(letter.Value) != maxCutBytes || len(letter.Key) != maxCutKeyBytes {
 		t.Errorf("letter to %s with %d bytes and a key of %d", letter.Topic, len(letter.Value), len(letter.Key))
 	}
@@ -77,7 +77,7 @@ func TestCutLetterKeepsItsReasons(t *testing.T) {
 	}
 	want := map[string]string{
 		schemas.HeaderReason: "invalid_task", schemas.HeaderError: "invalid task: too large", schemas.HeaderTopic: "p.tasks.fast",
-		schemas.HeaderPartition: "3", schemas.HeaderOffset: "41", schemas.HeaderAttempt: "0", schemas.HeaderTruncated: "5242880",
+		schemas.HeaderPartition: "3", schemas.HeaderOffset: "41", schemas.HeaderAttempt: "2", schemas.HeaderTruncated: "5242880",
 	}
 	if len(got) != len(want) {
 		t.Errorf("headers %v", got)

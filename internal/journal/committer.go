@@ -21,7 +21,7 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 		case <-ticker.C:
 		}
 		c.commitMu.Lock()
-		c.commit(ctx)
+		c.commit(ctx, commitTimeout)
 		c.commitMu.Unlock()
 	}
 }
@@ -29,7 +29,12 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 // commit commits every held shard that has something new. The caller holds
 // commitMu. A refused commit is no error: either the next one takes its place,
 // or the group has moved on and the shard will be revoked.
-func (c *Consumer) commit(ctx context.Context) {
+func (c *Consumer) commit(ctx context.Context, within time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if !c.awaitCommit(ctx) {
+		return
+	}
 	held := c.snapshot()
 	points := map[int32]Commit{}
 	offsets := map[int32]kgo.EpochOffset{}
@@ -44,8 +49,33 @@ func (c *Consumer) commit(ctx context.Context) {
 	if len(points) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
-	defer cancel()
+	done := make(chan struct{})
+	c.committing = done
+	go func() {
+		defer close(done)
+		c.commitSync(ctx, held, points, offsets)
+	}()
+	c.awaitCommit(ctx)
+}
+
+// awaitCommit waits for the commit that is under way; false if it still is when
+// the context ends. kgo may wait long beyond that for a broker that does not
+// answer (franz-go 1.22.2): whoever gives shards up or stops goes on without it.
+// What it carries has counted, whenever it arrives.
+func (c *Consumer) awaitCommit(ctx context.Context) bool {
+	if c.committing == nil {
+		return true
+	}
+	select {
+	case <-c.committing:
+		c.committing = nil
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (c *Consumer) commitSync(ctx context.Context, held map[int32]*Held, points map[int32]Commit, offsets map[int32]kgo.EpochOffset) {
 	ctx = kgo.PreCommitFnContext(ctx, func(request *kmsg.OffsetCommitRequest) error {
 		addMetadata(request, points)
 		return nil

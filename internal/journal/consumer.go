@@ -36,13 +36,28 @@ type ConsumerConfig struct {
 	// needs after this process; memory if empty.
 	Dir string
 
+	// Protocol is how partitions are shared; classic if empty.
+	Protocol Protocol
+	// InstanceID makes the process a static member of the group: its partitions
+	// wait for it over a restart. Empty for a member that leaves when it stops.
+	InstanceID string
+	// SessionTimeout is for the classic protocol; with the other it is the
+	// broker's.
 	SessionTimeout time.Duration
 	MarkInterval   time.Duration
 	ShortWait      time.Duration
 	CommitInterval time.Duration
 	// DrainTimeout is how long running work may go on after a partition was
 	// revoked or the process was told to stop; then it is handed over.
-	DrainTimeout   time.Duration
+	DrainTimeout time.Duration
+	// StallTimeout is how long a shard may wait for its journal in vain, while
+	// the broker answers, before the consumer ends with a [DeafError]; 0 is for
+	// ever.
+	StallTimeout time.Duration
+	// KeepBlockers leaves tasks alone that hold up their shard ([Shard.Blocker]).
+	KeepBlockers bool
+	// Letters says which failures become dead letters.
+	Letters        LetterPolicy
 	Window         int
 	ReadAhead      int
 	ReadAheadBytes int
@@ -72,7 +87,11 @@ func setDefault[T comparable](p *T, value T) {
 const (
 	settleTimeout = 3 * time.Second
 	commitTimeout = 5 * time.Second
-	lookupTimeout = 10 * time.Second
+	// A stopping process does not wait for a broker that does not answer: the
+	// commit under way, the last one and the good-bye are bounded by these.
+	lastCommitTimeout = time.Second
+	leaveTimeout      = 2 * time.Second
+	lookupTimeout     = 10 * time.Second
 	// minMetadataAge lets a client look again at once for what just changed.
 	minMetadataAge = 50 * time.Millisecond
 	tickInterval   = 50 * time.Millisecond
@@ -93,9 +112,17 @@ type Consumer struct {
 	// commit never covers a shard that was given up meanwhile. It is taken
 	// before mu, and mu before a shard's lock.
 	commitMu sync.Mutex
+	// committing is closed when the commit under way has ended; nil without one.
+	// Guarded by commitMu.
+	committing chan struct{}
 
-	mu   sync.Mutex // guards held
-	held map[int32]*Held
+	mu        sync.Mutex // guards what follows
+	held      map[int32]*Held
+	broken    error         // why the consumer ends by itself
+	failed    chan struct{} // closed when broken is set
+	left      chan struct{} // closed when the group's member is gone
+	stalled   error         // a shard that gets nowhere
+	refusedAt time.Time     // since when the group refuses this member
 
 	tasks sync.WaitGroup // goroutines started by spawn
 	ctx   context.Context
@@ -110,13 +137,23 @@ func NewConsumer(c ConsumerConfig) (*Consumer, error) {
 	if c.Appender == nil || c.Runner == nil || c.Lane == "" || c.Worker == "" {
 		return nil, errors.New("create lane consumer: appender, runner, lane and worker must be given")
 	}
-	return &Consumer{config: c, log: c.Kafka.Logger.With("lane", c.Lane), held: map[int32]*Held{}, connected: make(chan struct{})}, nil
+	if err := c.Protocol.Validate(); err != nil {
+		return nil, fmt.Errorf("create lane consumer: %w", err)
+	}
+	if !c.Letters.Valid() {
+		return nil, fmt.Errorf("create lane consumer: dead letters of %q: use %s, %s or %s", string(c.Letters), LettersNone, LettersExhausted, LettersAll)
+	}
+	return &Consumer{
+		config: c, log: c.Kafka.Logger.With("lane", c.Lane), held: map[int32]*Held{},
+		connected: make(chan struct{}), failed: make(chan struct{}), left: make(chan struct{}),
+	}, nil
 }
 
 // Run consumes until the context ends, then drains: nothing new is started,
 // running work gets the drain timeout, the rest is handed over and the group is
-// left, so that the partitions move at once. It returns an error only if it
-// could not start.
+// left, so that the partitions move at once (a static member's wait for it). It
+// returns an error if it could not start or cannot go on: a [DeafError],
+// [ErrInstanceTaken], or a group that does not have this member.
 func (c *Consumer) Run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -125,19 +162,66 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return err
 	}
 	close(c.connected)
-	defer kafka.Close(c.reader.client)
 	c.spawn(c.reader.run)
 	c.spawn(c.tickLoop)
-	c.spawn(c.commitLoop)
+	committing, stopCommits := context.WithCancel(work)
+	defer stopCommits()
+	c.spawn(func(context.Context) { c.commitLoop(committing) })
+	polling, stopPolls := context.WithCancel(ctx)
 	polled := make(chan struct{})
-	go func() { defer close(polled); c.pollLoop(ctx) }()
-	<-ctx.Done()
+	go func() { defer close(polled); c.pollLoop(polling) }()
+	select {
+	case <-ctx.Done():
+	case <-c.failed:
+	}
+	stopPolls()
 	<-polled
-	c.giveUp(work, slices.Collect(maps.Keys(c.snapshot())))
-	c.client.CloseAllowingRebalance()
+	c.giveUp(work, slices.Collect(maps.Keys(c.snapshot())), lastCommitTimeout, stopCommits)
+	c.leave()
 	stop()
-	c.tasks.Wait()
-	return nil
+	c.settle()
+	return c.reason()
+}
+
+// leave closes the group's member. A broker that does not answer is not waited
+// for: it will miss this member soon enough, and the client gives up when its
+// requests time out.
+func (c *Consumer) leave() {
+	go func() {
+		defer close(c.left)
+		c.client.CloseAllowingRebalance()
+	}()
+	timer := time.NewTimer(leaveTimeout)
+	defer timer.Stop()
+	select {
+	case <-c.left:
+	case <-timer.C:
+		c.log.Warn("the broker does not answer the good-bye; its group goes on when the session ends")
+	}
+}
+
+// settle waits for the consumer's goroutines. What still asks a broker that does
+// not answer ends with its requests' own time limit; it is left behind.
+func (c *Consumer) settle() {
+	settled := make(chan struct{})
+	go func() {
+		defer close(settled)
+		c.tasks.Wait()
+		kafka.Close(c.reader.client)
+	}()
+	timer := time.NewTimer(leaveTimeout)
+	defer timer.Stop()
+	select {
+	case <-settled:
+	case <-timer.C:
+		c.log.Warn("requests to a broker that does not answer were left behind")
+	}
+}
+
+func (c *Consumer) reason() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
 }
 
 // spawn runs f until it returns; Run waits for it. f's context ends when Run
@@ -156,21 +240,7 @@ func (c *Consumer) connect() error {
 	if err != nil {
 		return err
 	}
-	client, err := kafka.NewClient(c.config.Kafka,
-		kgo.ConsumerGroup(c.config.Topics.ProcessorGroup(c.config.Lane)),
-		kgo.ConsumeTopics(topic),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
-		kgo.SessionTimeout(c.config.SessionTimeout),
-		kgo.HeartbeatInterval(min(3*time.Second, c.config.SessionTimeout/3)),
-		kgo.RebalanceTimeout(c.config.DrainTimeout+30*time.Second),
-		kgo.DisableAutoCommit(),
-		kgo.BlockRebalanceOnPoll(),
-		kgo.OnPartitionsAssigned(c.assigned),
-		kgo.OnPartitionsRevoked(c.revoked),
-		kgo.OnPartitionsLost(c.lost),
-	)
+	client, err := c.join(topic, reader.client)
 	if err != nil {
 		kafka.Close(reader.client)
 		return fmt.Errorf("create consumer of %s: %w", topic, err)
@@ -181,6 +251,18 @@ func (c *Consumer) connect() error {
 
 // Held are the shards held now, in no order.
 func (c *Consumer) Held() []*Held { return slices.Collect(maps.Values(c.snapshot())) }
+
+// join makes the group's member, on a broker that can have it.
+func (c *Consumer) join(topic string, probe *kgo.Client) (*kgo.Client, error) {
+	if err := c.checkProtocol(c.ctx, probe); err != nil {
+		return nil, err
+	}
+	return kafka.NewClient(c.config.Kafka, append(c.groupOpts(),
+		kgo.ConsumeTopics(topic),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	)...)
+}
 
 // snapshot is the shards held now.
 func (c *Consumer) snapshot() map[int32]*Held {
@@ -199,9 +281,12 @@ func (c *Consumer) tickLoop(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		for _, h := range c.snapshot() {
+		held, now := c.snapshot(), time.Now()
+		for _, h := range held {
 			h.do((*Shard).Tick)
 			c.regulate(h)
+			h.evict(now)
 		}
+		c.listen(held, now)
 	}
 }

@@ -31,6 +31,7 @@ func (c *Consumer) fetchFailed(ctx context.Context, topic string, partition int3
 	if ctx.Err() != nil || errors.Is(err, kgo.ErrClientClosed) {
 		return
 	}
+	c.sessionFailed(err)
 	c.log.Error("fetch tasks", "topic", topic, "partition", partition, "error", err)
 }
 

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -13,6 +14,7 @@ func (c *Consumer) assigned(_ context.Context, client *kgo.Client, partitions ma
 	topic := c.config.Topics.Lane(c.config.Lane)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.refusedAt = time.Time{}
 	for _, partition := range partitions[topic] {
 		if c.held[partition] != nil {
 			continue
@@ -29,7 +31,7 @@ func (c *Consumer) assigned(_ context.Context, client *kgo.Client, partitions ma
 // waits, heartbeats go on, and the shards that stay are not held up.
 func (c *Consumer) revoked(ctx context.Context, _ *kgo.Client, partitions map[string][]int32) {
 	<-c.connected
-	c.giveUp(ctx, partitions[c.config.Topics.Lane(c.config.Lane)])
+	c.giveUp(ctx, partitions[c.config.Topics.Lane(c.config.Lane)], commitTimeout, func() {})
 }
 
 // lost forgets shards at once: the group has given them to somebody else.
@@ -40,8 +42,9 @@ func (c *Consumer) lost(_ context.Context, _ *kgo.Client, partitions map[string]
 	c.forget(partitions[c.config.Topics.Lane(c.config.Lane)])
 }
 
-// giveUp releases shards, commits what they finished and forgets them.
-func (c *Consumer) giveUp(ctx context.Context, partitions []int32) {
+// giveUp releases shards, commits what they finished and forgets them. A commit
+// gets so much time; hurry is called when one that is under way has had it.
+func (c *Consumer) giveUp(ctx context.Context, partitions []int32, within time.Duration, hurry func()) {
 	if len(partitions) == 0 {
 		return
 	}
@@ -55,9 +58,11 @@ func (c *Consumer) giveUp(ctx context.Context, partitions []int32) {
 		}
 	}
 	released.Wait()
+	timer := time.AfterFunc(within, hurry)
+	defer timer.Stop()
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
-	c.commit(context.WithoutCancel(ctx))
+	c.commit(context.WithoutCancel(ctx), within)
 	c.forget(partitions)
 }
 

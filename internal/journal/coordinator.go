@@ -36,10 +36,9 @@ func (h *Held) load(ctx context.Context) {
 // loadCommit reads the group's commit for a partition of the lane.
 func (c *Consumer) loadCommit(ctx context.Context, partition int32) (Commit, error) {
 	topic := c.config.Topics.Lane(c.config.Lane)
-	group := c.config.Topics.ProcessorGroup(c.config.Lane)
-	offsets, err := kadm.NewClient(c.client).FetchOffsetsForTopics(ctx, group, topic)
+	offsets, err := kadm.NewClient(c.reader.client).FetchOffsetsForTopics(ctx, c.group(), topic)
 	if err != nil {
-		return Commit{}, fmt.Errorf("fetch offsets of %s: %w", group, err)
+		return Commit{}, fmt.Errorf("fetch offsets of %s: %w", c.group(), err)
 	}
 	offset, ok := offsets.Lookup(topic, partition)
 	if !ok || offset.At < 0 {
@@ -72,12 +71,11 @@ func (c *Consumer) bounds(ctx context.Context, topic string, partition int32) (B
 // not say.
 const confirmRetry = 500 * time.Millisecond
 
-// confirm answers [Port.Confirm] with a heartbeat of this member's generation.
-// A refusal is final; no answer, or a group in the middle of a rebalance, is
-// asked again until the shard is taken away.
+// confirm answers [Port.Confirm]. A refusal is final; no answer, or a group in
+// the middle of a rebalance, is asked again until the shard is taken away.
 func (h *Held) confirm(ctx context.Context) {
 	for ctx.Err() == nil {
-		accepted, err := h.consumer.heartbeat(ctx)
+		accepted, err := h.consumer.confirm(ctx, h.id.Partition)
 		if err == nil {
 			h.do(func(s *Shard) { s.Confirmed(accepted) })
 			return
@@ -99,17 +97,34 @@ func (h *Held) gone() bool {
 	return h.shard.Forgotten()
 }
 
-// heartbeat asks the coordinator whether it accepts this member's generation.
-func (c *Consumer) heartbeat(ctx context.Context) (bool, error) {
+// confirm asks the coordinator whether it accepts this member as the partition's
+// owner right now.
+func (c *Consumer) confirm(ctx context.Context, partition int32) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	member, generation := c.client.GroupMetadata()
-	if member == "" {
+	return c.confirmAs(ctx, member, generation, partition)
+}
+
+func (c *Consumer) confirmAs(ctx context.Context, member string, generation, partition int32) (bool, error) {
+	switch {
+	case member == "":
 		return false, nil
+	case c.config.Protocol == ProtocolConsumer:
+		return c.owns(ctx, member, partition)
 	}
+	return c.heartbeat(ctx, member, generation)
+}
+
+// heartbeat asks whether the coordinator accepts this member's generation. In
+// the classic protocol a partition has one owner in a generation.
+func (c *Consumer) heartbeat(ctx context.Context, member string, generation int32) (bool, error) {
 	request := kmsg.NewPtrHeartbeatRequest()
-	request.Group = c.config.Topics.ProcessorGroup(c.config.Lane)
+	request.Group = c.group()
 	request.MemberID, request.Generation = member, generation
+	if c.config.InstanceID != "" {
+		request.InstanceID = kmsg.StringPtr(c.instance())
+	}
 	response, err := request.RequestWith(ctx, c.client)
 	if err != nil {
 		return false, err

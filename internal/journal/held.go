@@ -39,6 +39,8 @@ type Delivery struct {
 	// reports holds a value for every report that has not counted; nil before
 	// the first. The field is guarded by the shard's lock.
 	reports chan struct{}
+	// started is when the work began here; guarded by the shard's lock.
+	started time.Time
 	// Work is the runner's own. It is guarded by the shard's lock, under which
 	// the runner's methods are called.
 	Work any
@@ -73,6 +75,7 @@ type Held struct {
 	shelf       shelf
 	paused      bool
 	draining    bool
+	ear         ear
 	quiet       chan struct{} // closed once the shard is quiet, if anybody waits
 }
 
@@ -156,13 +159,6 @@ func (h *Held) reports(j *Job) chan struct{} {
 		d.reports = make(chan struct{}, maxReports)
 	}
 	return d.reports
-}
-
-// Conclude appends a job's last event, which build makes. False if the job has
-// ended already or is not ours any more.
-func (h *Held) Conclude(j *Job, build func(*Shard) *schemas.Event) (concluded bool) {
-	h.do(func(s *Shard) { concluded = s.Conclude(j, build(s)) })
-	return concluded
 }
 
 // Postpone lets a job wait that runs or was taken out of the run queue. False if
@@ -311,14 +307,17 @@ func (p *port) Append(r Record) {
 
 func (p *port) Bury(j *Job) {
 	h, d := p.held(), j.Payload.(*Delivery)
-	p.consumer.config.Appender.bury(d.record, schemas.CodeInvalidTask, j.Invalid, func() {
+	p.consumer.config.Appender.bury(d.record, j.obituary(), func() {
 		h.do(func(s *Shard) { s.Buried(j) })
 	})
 }
 
 func (p *port) Offer(j *Job) { p.consumer.config.Runner.Offer(p.held(), j) }
-func (p *port) Start(j *Job) { p.consumer.config.Runner.Start(p.held(), j) }
-func (p *port) Stop(j *Job)  { p.consumer.config.Runner.Stop(p.held(), j) }
+func (p *port) Start(j *Job) {
+	j.Payload.(*Delivery).started = time.Now()
+	p.consumer.config.Runner.Start(p.held(), j)
+}
+func (p *port) Stop(j *Job) { p.consumer.config.Runner.Stop(p.held(), j) }
 
 // Settled frees a report. State events take none, so the channel may be empty.
 func (p *port) Settled(j *Job) {
@@ -330,13 +329,4 @@ func (p *port) Settled(j *Job) {
 
 func (p *port) Note(level slog.Level, what string, args ...any) {
 	p.consumer.log.Log(context.Background(), level, what, append([]any{"shard", p.name}, args...)...)
-}
-
-// Refuse writes a job's record to the dead letters and then ends the job as
-// failed: nobody here can run it.
-func (h *Held) Refuse(j *Job, code schemas.ErrorCode, why error) {
-	d := j.Payload.(*Delivery)
-	h.consumer.config.Appender.bury(d.record, code, why, func() {
-		h.Conclude(j, func(s *Shard) *schemas.Event { return s.FailedEvent(j, code, why.Error()) })
-	})
 }

@@ -55,7 +55,8 @@ type Job struct {
 	begun    bool  // `running` was appended by this owner
 	ran      State // with this stamp, last
 	working  bool
-	buried   bool // the dead letter is all there will be of it
+	verdict  *schemas.Event // its last event, once the dead letter is written
+	buried   bool           // the dead letter is all there will be of it
 	finished bool
 
 	postponed *Postponement // what the job is about to wait for

@@ -163,7 +163,7 @@ func (s *Shard) rouse(w *waiter) bool {
 func (s *Shard) ready(j *Job) {
 	j.stage = stageQueued
 	if j.convicted() {
-		s.conclude(j, s.lostEvent(j))
+		s.condemn(j, s.lostEvent(j))
 		return
 	}
 	j.NotBefore = later(j.NotBefore, j.past.notBefore)

@@ -59,6 +59,7 @@ func TestShardRetakeConvictsWhatWaits(t *testing.T) {
 	z.write(nil)
 	z.write(event(s, j, 1, schemas.Running))
 	z.retake(d)
+	s.Buried(j) // the letter comes first
 	if e := d.last().Event; e == nil || e.ErrorCode != schemas.CodeWorkerLost {
 		t.Fatalf("after a lost attempt of one allowed the last record is %+v", d.last())
 	}
@@ -84,6 +85,7 @@ func TestShardRetakeAcquitsWhatWasHandedOver(t *testing.T) {
 	s.Appended(d.last().Stamp, 2)
 	z.logged = append(z.logged, Entry{Offset: 2, Stamp: d.last().Stamp})
 	s.Follow(z.logged, 3)
+	s.Buried(j)
 	if e := d.last().Event; e == nil || e.ErrorCode != schemas.CodeWorkerLost || len(d.offered) != 0 {
 		t.Fatalf("after a lost attempt of one allowed the last record is %+v", d.last())
 	}

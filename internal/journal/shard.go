@@ -77,6 +77,8 @@ type Shard struct {
 	// history is what the journal says of records that were not received yet.
 	history map[sourceID]*past
 	working int
+	// condemned is how many jobs wait for their letter before they can end.
+	condemned int
 
 	committed Commit
 	retakes   int
@@ -113,7 +115,7 @@ func (s *Shard) Working() int { return s.working }
 // Quiet reports whether nothing is being worked on or about to start, and every
 // own record has counted.
 func (s *Shard) Quiet() bool {
-	return s.working == 0 && s.outbox.len() == 0 && len(s.waits.outbox) == 0
+	return s.working == 0 && s.condemned == 0 && s.outbox.len() == 0 && len(s.waits.outbox) == 0
 }
 
 // Jobs calls visit for every job that is held and not finished.
@@ -177,7 +179,7 @@ func (s *Shard) sort(j *Job) {
 		j.stage = stageBurying
 		s.port.Bury(j)
 	case j.convicted():
-		s.conclude(j, s.lostEvent(j))
+		s.condemn(j, s.lostEvent(j))
 	default:
 		s.queue(j)
 	}
@@ -303,7 +305,12 @@ func (s *Shard) rest(j *Job) {
 
 // Buried tells that the job's dead letter is acknowledged.
 func (s *Shard) Buried(j *Job) {
+	verdict := s.takeVerdict(j)
 	if s.phase == phaseForgotten || j.finished || j.stage != stageBurying {
+		return
+	}
+	if verdict != nil {
+		s.execute(j, verdict)
 		return
 	}
 	if j.identified() {

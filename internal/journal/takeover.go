@@ -419,7 +419,7 @@ func (s *Shard) resume(j *Job) {
 	case j.stage == stageDeferring:
 		s.writeWait(j)
 	case j.stage == stageQueued && j.convicted():
-		s.conclude(j, s.lostEvent(j))
+		s.condemn(j, s.lostEvent(j))
 	case j.stage == stageQueued && !j.offered:
 		s.offer(j)
 	}

@@ -323,7 +323,7 @@ func (w *world) doWork(o *owner, a action) {
 	case doBuried:
 		j := o.buries[a.arg]
 		o.buries = slices.Delete(slices.Clone(o.buries), int(a.arg), int(a.arg)+1)
-		w.buried[j.Offset] = true
+		w.buried[j.Offset] = w.buried[j.Offset] || !j.identified()
 		o.shard.Buried(j)
 	case doRetake:
 		o.shard.retakeAt = time.Time{}

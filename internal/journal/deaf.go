@@ -1,0 +1,171 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// DeafError is why a consumer ends by itself: it is in its group and the broker
+// answers, but a shard gets nowhere. Nothing in the process can be trusted to
+// mend that; a new process starts afresh, and until then others can take over.
+type DeafError struct {
+	Shard string
+	For   time.Duration
+}
+
+func (e *DeafError) Error() string {
+	return fmt.Sprintf("shard %s has heard nothing of its journal for %v although the broker answers; the process should be started again",
+		e.Shard, e.For.Round(time.Second))
+}
+
+// sessionPatience is how long the group may refuse this member before the
+// consumer gives up. It is longer than the 45 s for which a broker keeps a static
+// member's place whose process was killed.
+const sessionPatience = time.Minute
+
+// ear notes how long a shard has waited in vain for its journal. What was
+// outstanding when another take-over starts is still waited for, so only records
+// beyond the furthest point ever reached are progress.
+type ear struct {
+	furthest int64
+	since    time.Time
+	askedAt  time.Time
+}
+
+// listen is how long the shard has waited in vain.
+func (e *ear) listen(s *Shard, now time.Time) time.Duration {
+	waiting := !s.Running() || s.outbox.len() > 0
+	switch {
+	case s.Forgotten(), !waiting, e.since.IsZero():
+		e.furthest, e.since = s.next, now
+	case s.next > e.furthest:
+		e.furthest, e.since = s.next, now
+	}
+	return now.Sub(e.since)
+}
+
+// waited is how long the shard has waited in vain, and whether it is time to
+// find out why.
+func (h *Held) waited(now time.Time, limit time.Duration) (d time.Duration, ask bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d = h.ear.listen(h.shard, now)
+	if d < limit || now.Sub(h.ear.askedAt) < limit/4 {
+		return d, false
+	}
+	h.ear.askedAt = now
+	return d, true
+}
+
+// listen looks after the shards' ears.
+func (c *Consumer) listen(held map[int32]*Held, now time.Time) {
+	limit := c.config.StallTimeout
+	if limit <= 0 {
+		return
+	}
+	var stalled error
+	for _, h := range held {
+		d, ask := h.waited(now, limit)
+		if d >= limit {
+			stalled = &DeafError{Shard: h.name, For: d}
+		}
+		if ask {
+			c.spawn(h.examine)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stalled = stalled
+}
+
+// examine finds out whose fault it is that a shard gets nowhere. An outage of the
+// broker is no reason to end: another process would have the same, and what runs
+// here would lose its attempt.
+func (h *Held) examine(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	c := h.consumer
+	if err := c.brokerWell(ctx, h.id.Partition); err != nil {
+		c.log.Warn("shard waits for the broker", "shard", h.name, "error", err)
+		return
+	}
+	if d, _ := h.waited(time.Now(), c.config.StallTimeout); d >= c.config.StallTimeout {
+		c.fail(&DeafError{Shard: h.name, For: d})
+	}
+}
+
+// brokerWell is an error if the broker cannot do what a shard needs of it: say
+// what is committed and where the journal ends, and take records with all
+// replicas in step.
+func (c *Consumer) brokerWell(ctx context.Context, partition int32) error {
+	if _, err := c.loadCommit(ctx, partition); err != nil {
+		return err
+	}
+	if _, err := c.bounds(ctx, c.config.Topics.Events(), partition); err != nil {
+		return err
+	}
+	topic := c.config.Topics.Events()
+	topics, err := kadm.NewClient(c.reader.client).ListTopics(ctx, topic)
+	if err != nil {
+		return fmt.Errorf("describe %s: %w", topic, err)
+	}
+	detail := topics[topic].Partitions[partition]
+	if len(detail.ISR) < len(detail.Replicas) {
+		return fmt.Errorf("%s/%d has %d of %d replicas in sync", topic, partition, len(detail.ISR), len(detail.Replicas))
+	}
+	return nil
+}
+
+// Healthy is nil while every shard gets on. The error says which does not.
+func (c *Consumer) Healthy() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken != nil {
+		return c.broken
+	}
+	return c.stalled
+}
+
+// fail ends the consumer with an error; the first one counts.
+func (c *Consumer) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken == nil {
+		c.broken = err
+		close(c.failed)
+	}
+}
+
+// sessionFailed takes note that the group does not accept this member. What a
+// broker that is down or moving causes passes by itself.
+func (c *Consumer) sessionFailed(err error) {
+	var session *kgo.ErrGroupSession
+	var refusal *kerr.Error
+	if !errors.As(err, &session) || !errors.As(err, &refusal) || refusal.Retriable {
+		return
+	}
+	if errors.Is(err, kerr.FencedInstanceID) {
+		c.fail(fmt.Errorf("%w (%s)", ErrInstanceTaken, c.instance()))
+		return
+	}
+	now := time.Now()
+	c.mu.Lock()
+	if c.refusedAt.IsZero() {
+		c.refusedAt = now
+	}
+	since := now.Sub(c.refusedAt)
+	c.mu.Unlock()
+	switch {
+	case since < sessionPatience:
+	case errors.Is(err, kerr.UnreleasedInstanceID):
+		c.fail(fmt.Errorf("%w (%s)", ErrInstanceTaken, c.instance()))
+	default:
+		c.fail(fmt.Errorf("group %s has refused this member for %v: %w", c.group(), since.Round(time.Second), err))
+	}
+}
