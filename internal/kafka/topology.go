@@ -50,6 +50,9 @@ const (
 	day           = 24 * time.Hour
 	taskRetention = 7 * day
 	deadRetention = 30 * day
+	// compactionLag leaves an owner of waiting tasks, or its successor, the time
+	// to see what stands in the log before compaction decides what stays.
+	compactionLag = time.Hour
 )
 
 // topicSpec is one topic as it should be.
@@ -85,6 +88,7 @@ const (
 	optMinISR     = "min.insync.replicas"
 	optRetention  = "retention.ms"
 	optSegmentMS  = "segment.ms"
+	optLag        = "min.compaction.lag.ms"
 	optTimestamps = "message.timestamp.type"
 
 	appendTime = "LogAppendTime"
@@ -103,6 +107,7 @@ func (s topicSpec) options(replicas int) map[string]string {
 	case policyCompact:
 		opts[optRetention] = "-1"
 		opts[optSegmentMS] = ms(time.Hour)
+		opts[optLag] = ms(compactionLag)
 	default:
 		opts[optRetention] = ms(s.retention)
 		opts[optSegmentMS] = ms(day)

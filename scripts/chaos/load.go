@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"sync"
 	"time"
 
@@ -118,7 +119,7 @@ func (l *load) cancel(t task) {
 	if err != nil {
 		return
 	}
-	r := &kgo.Record{Topic: controlTopic, Key: fmt.Append(nil, "cancel/", t.user, "/", t.id), Value: value}
+	r := &kgo.Record{Topic: controlTopic, Key: fmt.Append(nil, "cancel/task/", url.PathEscape(t.user), "/", url.PathEscape(t.id)), Value: value}
 	l.client.TryProduce(context.Background(), r, func(_ *kgo.Record, err error) {
 		if err == nil {
 			l.mu.Lock()
