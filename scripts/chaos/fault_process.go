@@ -106,8 +106,10 @@ func runJoinKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) 
 		victim.kill()
 		pause(ctx, 2*a.config.session)
 		// Users enough to come to every shard.
-		if err := a.sendAndWait(ctx, several(random, 100, task{name: "echo", more: map[string]any{"priority": 10}})); err != nil {
-			a.note("after a processor was killed while joining: %v", err)
+		tasks := several(random, 100, task{name: "echo", more: map[string]any{"priority": 10}})
+		a.load.send(tasks...)
+		if err := a.waitEnds(ctx, tasks, a.config.session+8*time.Second); err != nil {
+			a.note("a processor was killed while joining, two session timeouts later: %v", err)
 		}
 		if err := victim.start(); err != nil {
 			return hits, err
