@@ -10,7 +10,7 @@ LINTER_VERSION = v2.15.0
 KAFKA_PACKAGES = ./internal/kafka/... ./internal/journal/... ./internal/taskview/... ./internal/control ./processor ./producer ./notifier ./e2e
 
 # The faults of the short chaos run.
-CHAOS_SHORT = none,kill,zombie,drain,churn,broker-kill,lost-acks,lost-commits,resets,poison,exit,twice
+CHAOS_SHORT = none,kill,zombie,drain,churn,broker-kill,lost-acks,lost-commits,resets,foreign-fence,late-repeats,poison,exit,twice
 
 .DEFAULT_GOAL := help
 
@@ -73,7 +73,7 @@ chaos: build ## real processes under faults, and a judge; CHAOS_FLAGS="-broker k
 	$(GO) run ./scripts/chaos $(CHAOS_FLAGS)
 
 .PHONY: chaos-short
-chaos-short: build ## the same in about two minutes on each broker (needs Java 17; Maven the first time)
+chaos-short: build ## a short form, two to three minutes on each broker (needs Java 17; Maven the first time)
 	$(GO) run ./scripts/chaos -broker embedded -duration 1m -faults $(CHAOS_SHORT) $(CHAOS_FLAGS)
 	$(GO) run ./scripts/chaos -broker kafka -duration 1m -faults $(CHAOS_SHORT) $(CHAOS_FLAGS)
 

@@ -33,7 +33,11 @@ type book struct {
 	counts  map[string]int // of what evidence is made: ends by status and code, and so on
 	stale   map[string]int // records that do not count, by worker
 	awaited []*takeOver
+	recent  []*checker.Record // the last events that counted
 }
+
+// maxRecent bounds the events that are kept.
+const maxRecent = 400
 
 // fence is a take-over that counts.
 type fence struct {
@@ -130,6 +134,9 @@ func (b *book) take(r *checker.Record) {
 	b.awaitedBy(stamp, &e, r.Time)
 	if len(r.Key) > 0 {
 		b.note(stamp.Shard, &e)
+		if b.recent = append(b.recent, r); len(b.recent) > 2*maxRecent {
+			b.recent = append([]*checker.Record(nil), b.recent[maxRecent:]...)
+		}
 		return
 	}
 	b.counts[e.Kind]++
@@ -288,6 +295,24 @@ func (b *book) ended(id string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.done[id]
+}
+
+// states are how far every shard is, and last the newest events.
+func (b *book) states() (states checker.Fold, last []*checker.Record) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.fold), append(last, b.recent[max(0, len(b.recent)-maxRecent):]...)
+}
+
+// dropped is how many records did not count.
+func (b *book) dropped() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	count := 0
+	for _, n := range b.stale {
+		count += n
+	}
+	return count
 }
 
 // seen is what was read up to these ends, by shard; false if it is not there

@@ -24,7 +24,7 @@ type fault struct {
 
 // faults are all there are.
 func faults() []fault {
-	return slices.Concat(processFaults(), brokerFaults(), connectionFaults(), taskFaults())
+	return slices.Concat(processFaults(), brokerFaults(), connectionFaults(), journalFaults(), taskFaults())
 }
 
 // choose are the faults of that name, all that are possible if none is named.

@@ -21,6 +21,10 @@ func processFaults() []fault {
 			evidence: "kills of a processor that held running tasks", run: runKill,
 		},
 		{
+			name: "join-kill", does: "kill -9 of a processor that waits to be taken into its groups",
+			evidence: "kills of a processor whose JoinGroup had not been answered", run: runJoinKill,
+		},
+		{
 			name: "zombie", does: "SIGSTOP of a processor for twice its session timeout, then SIGCONT",
 			evidence: "its shards that others took over meanwhile, and records it wrote that do not count", run: runZombie,
 		},
@@ -78,6 +82,37 @@ func runKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 		}
 		if !a.until(ctx, 3*a.config.session, func() bool { return a.takenOver() }) {
 			a.note("the shards of a killed processor were not all taken over within %v", 3*a.config.session)
+		}
+	}
+	return hits, nil
+}
+
+// runJoinKill kills while others have to let go first: a coordinator must not
+// keep a member that is dead before it was ever told that it is one.
+func runJoinKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
+	hits := 0
+	for range 2 {
+		victim := a.laden(ctx, random)
+		if err := victim.stop(); err != nil { // it leaves: only the joining one is killed
+			return hits, err
+		}
+		if err := victim.start(); err != nil {
+			return hits, err
+		}
+		a.until(ctx, 10*time.Second, func() bool { return victim.proxy.Waiting(proxy.JoinGroup, 20*time.Millisecond) > 0 })
+		if victim.proxy.Waiting(proxy.JoinGroup, 0) > 0 {
+			hits++
+		}
+		victim.kill()
+		pause(ctx, 2*a.config.session)
+		// Users enough to come to every shard.
+		tasks := several(random, 100, task{name: "echo", more: map[string]any{"priority": 10}})
+		a.load.send(tasks...)
+		if err := a.waitEnds(ctx, tasks, a.config.session+8*time.Second); err != nil {
+			a.note("a processor was killed while joining, two session timeouts later: %v", err)
+		}
+		if err := victim.start(); err != nil {
+			return hits, err
 		}
 	}
 	return hits, nil

@@ -78,12 +78,12 @@ func burst(evidence string, of task) func(context.Context, *arena, *rand.Rand) (
 // sendAndWait sends tasks and waits for their ends.
 func (a *arena) sendAndWait(ctx context.Context, tasks []task) error {
 	a.load.send(tasks...)
-	return a.waitEnds(ctx, tasks)
+	return a.waitEnds(ctx, tasks, time.Minute)
 }
 
-func (a *arena) waitEnds(ctx context.Context, tasks []task) error {
+func (a *arena) waitEnds(ctx context.Context, tasks []task, within time.Duration) error {
 	left := 0
-	if a.until(ctx, time.Minute, func() bool {
+	if a.until(ctx, within, func() bool {
 		left = 0
 		for _, t := range tasks {
 			if !a.book.ended(t.key()) {
@@ -94,7 +94,7 @@ func (a *arena) waitEnds(ctx context.Context, tasks []task) error {
 	}) {
 		return nil
 	}
-	return fmt.Errorf("%d of %d tasks %s have not ended after a minute", left, len(tasks), tasks[0].name)
+	return fmt.Errorf("%d of %d tasks %s have not ended after %v", left, len(tasks), tasks[0].name, within)
 }
 
 func runPoison(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
@@ -182,6 +182,6 @@ func runCancel(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 		pause(ctx, 20*time.Millisecond)
 		a.load.cancel(t)
 	}
-	err := a.waitEnds(ctx, tasks)
+	err := a.waitEnds(ctx, tasks, time.Minute)
 	return a.book.count("cancelled cancelled") - before, err
 }

@@ -9,6 +9,7 @@ const (
 	metadata       = int16(3)
 	OffsetCommit   = int16(8)
 	coordinator    = int16(10)
+	JoinGroup      = int16(11)
 	Heartbeat      = int16(12)
 	apiVersions    = int16(18)
 	cluster        = int16(60)
