@@ -44,7 +44,7 @@ func (s *Shard) prune() {
 		case p.ended && !p.repeat:
 			passed = append(passed, task)
 		case !p.repeat:
-			s.window.forget(task)
+			s.window.untrack(task)
 		}
 	}
 	slices.SortFunc(passed, func(a, b endedTask) int { return cmp.Compare(a.journal, b.journal) })

@@ -338,7 +338,7 @@ func (s *Shard) passed(j *Job) {
 	switch {
 	case !j.identified() || j.past.repeat:
 	case j.past.deferred:
-		s.window.forget(task)
+		s.window.untrack(task)
 	case j.past.endedAt > 0:
 		s.window.end(task)
 	}

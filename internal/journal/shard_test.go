@@ -25,6 +25,8 @@ type desk struct {
 
 	waits       []WaitRecord
 	landed      int // of them
+	counted     int // journal records that turn has let count
+	foreign     int // records of others in the waiting log
 	waitFollows []int64
 	doomed      map[Identity]bool
 }
@@ -48,12 +50,24 @@ func (d *desk) Restore(payload any) (*Job, error) { j := *payload.(*Job); return
 func (d *desk) Doomed(id Identity) bool           { return d.doomed[id] }
 func (d *desk) Created(*Job) time.Time            { return d.now }
 
+// waitsEnd is the offset of the waiting log's next record.
+func (d *desk) waitsEnd() int64 { return int64(d.landed + d.foreign) }
+
+// landForeign puts another owner's records into the waiting log.
+func (d *desk) landForeign(s *Shard, entries ...WaitEntry) {
+	for _, e := range entries {
+		e.Offset = d.waitsEnd()
+		d.foreign++
+		s.FollowWaits([]WaitEntry{e}, d.waitsEnd())
+	}
+}
+
 // landWaits lets what was appended to the waiting log land, be acknowledged and
 // be read.
 func (d *desk) landWaits(s *Shard) {
 	for ; d.landed < len(d.waits); d.landed++ {
 		r := d.waits[d.landed]
-		offset := int64(d.landed)
+		offset := d.waitsEnd()
 		e := WaitEntry{Offset: offset, Stamp: r.Stamp, Key: r.Key}
 		if r.Wait != nil {
 			e.Wait, e.Payload = r.Wait, &Job{Task: r.Job.Task, Bytes: r.Job.Bytes, MaxLost: r.Job.MaxLost}

@@ -296,8 +296,8 @@ func (s *Shard) run() {
 		s.reconcile(j)
 	}
 	s.prune()
-	s.resend(unsent)
 	s.takeWaits()
+	s.resend(unsent)
 	for _, j := range s.jobs() {
 		s.resume(j)
 	}
@@ -354,7 +354,8 @@ func (s *Shard) resend(unsent []pending) {
 			}
 			continue
 		}
-		if p.event.Deferred { // takeWaits says so again
+		if p.event.Deferred || p.job.successor != nil { // takeWaits has said what there is to say
+			s.port.Settled(p.job)
 			continue
 		}
 		if !p.stands() {
@@ -395,6 +396,7 @@ func (s *Shard) reopen(j *Job, seen map[*Job]bool) {
 	}
 	seen[j] = true
 	switch {
+	case j.successor != nil: // another record goes on with it
 	case !j.begun:
 		j.Attempt = j.past.attempts
 	case j.stage == stageHanded: // nobody works on it: what did not count need not

@@ -142,8 +142,8 @@ func (l *waitlog) takeFresh() []*waiter {
 }
 
 // discard notes a record that did not count. If it stands in the way of one that
-// does, because it has the same key and a lower epoch, that one has to be
-// written again.
+// does, because it has the same key and a stamp that the fold has passed, that
+// one has to be written again.
 func (l *waitlog) discard(e *WaitEntry) {
 	identity, at, ok := readWaitKey(e.Key)
 	if !ok || e.Wait == nil || len(l.stale) >= maxStale {
@@ -152,7 +152,7 @@ func (l *waitlog) discard(e *WaitEntry) {
 	switch w := l.waiters.find(identity, at); {
 	case w == nil:
 		l.stale = append(l.stale, staleWait{key: e.Key})
-	case e.Stamp.Epoch < l.fold.Epoch:
+	case e.Stamp.Epoch < l.fold.Epoch || e.Stamp.Seq < l.fold.Seq:
 		l.stale = append(l.stale, staleWait{key: e.Key, wait: e.Wait, payload: e.Payload})
 	}
 }
