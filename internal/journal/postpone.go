@@ -180,6 +180,7 @@ func (s *Shard) activate(w *waiter) *Job {
 	j, err := s.port.Restore(w.payload)
 	if err != nil {
 		s.port.Note(slog.LevelError, "a waiting task cannot be read", "error", err)
+		s.waits.torn = true // see Tick
 		return nil
 	}
 	s.waits.waiters.disturb(w)

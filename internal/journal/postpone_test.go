@@ -23,6 +23,24 @@ func (d *desk) turn(t *testing.T, s *Shard) {
 	}
 }
 
+// reload lets a take-over read both logs from their starts.
+func (d *desk) reload(t *testing.T, s *Shard) {
+	t.Helper()
+	fence := d.counted
+	s.Loaded(Commit{Offset: -1}, Bounds{0, int64(fence)}, Bounds{0, d.waitsEnd()})
+	if s.waits.next == 0 {
+		d.landed = 0
+		d.landWaits(s)
+	}
+	for n, r := range d.records[:fence] {
+		s.Follow([]Entry{entry(t, int64(n), r)}, int64(n)+1)
+	}
+	d.turn(t, s)
+	if !s.Running() {
+		t.Fatalf("not running after it took over again: phase %d", s.phase)
+	}
+}
+
 // taken is a shard that was taken over with empty logs.
 func taken(t *testing.T) (*Shard, *desk) {
 	t.Helper()
@@ -138,5 +156,57 @@ func TestTaskThatHasWaitedIsRecognised(t *testing.T) {
 	s.Receive(job(2, "a"))
 	if e := d.last().Event; e == nil || e.Kind != schemas.KindRepeat {
 		t.Fatalf("sent again it is no repeat: the last record is %+v", d.last())
+	}
+}
+
+// A payload that cannot be read is lost, not the task: the waiting log is read
+// again, and nothing is committed before. A job that runs meanwhile goes on.
+func TestWaitingTaskThatCannotBeReadIsReadAgain(t *testing.T) {
+	s, d := taken(t)
+	far := d.now.Add(time.Hour)
+	letWait(t, s, d, works(t, s, d, job(0, "a")), far)
+	runs := letWait(t, s, d, works(t, s, d, job(1, "b")), far)
+	s.rouse(runs)
+	j := works(t, s, d, runs.job)
+	d.unreadable = true
+	d.now = far
+	s.Tick()
+	if _, ok := s.CommitPoint(); ok || s.Find(IdentityOf("u", "a")) != nil {
+		t.Fatal("commits, or finds, what it cannot read")
+	}
+	s.Tick()
+	d.unreadable = false
+	if s.phase != phaseDoubting {
+		t.Fatalf("phase %d: the lost task is never looked for", s.phase)
+	}
+	d.now = d.now.Add(2 * lastRetake)
+	s.Tick()
+	d.reload(t, s)
+	if s.waits.waiters.count != 2 || len(s.active) != 2 || s.waits.waiters.find(j.Identity, j.Wait) != j.waiter {
+		t.Fatalf("%d waiters, %d active", s.waits.waiters.count, len(s.active))
+	}
+	for _, found := range s.active {
+		s.Conclude(found, s.NewEvent(found, schemas.KindState, schemas.Completed))
+	}
+	d.turn(t, s)
+	if s.waits.waiters.count != 0 || len(s.active) != 0 || !s.Quiet() {
+		t.Fatalf("%d waiters, %d active, after all have ended", s.waits.waiters.count, len(s.active))
+	}
+}
+
+// What the port keeps of a waiter that somebody else has buried is given back.
+func TestBuriedWaiterIsGivenBack(t *testing.T) {
+	s, d := taken(t)
+	w := letWait(t, s, d, works(t, s, d, job(0, "a")), d.now.Add(time.Hour))
+	z := &zombie{t: t, s: s, epoch: s.own.Epoch + 50}
+	for n, r := range d.records {
+		z.logged = append(z.logged, entry(t, int64(n), r))
+	}
+	z.write(nil)
+	z.lets(job(9, "z"), Wait{For: schemas.WaitTime})
+	z.waits[1] = WaitEntry{Stamp: Stamp{"fast/3", z.epoch, 2}, Key: waitKey("fast", job(0, "a").Task, w.stamp)}
+	z.retake(d)
+	if s.waits.waiters.count != 0 || len(s.waits.waiters.resting) != 0 || len(d.discarded) != 1 {
+		t.Fatalf("%d waiters, %d resting, %d given back", s.waits.waiters.count, len(s.waits.waiters.resting), len(d.discarded))
 	}
 }

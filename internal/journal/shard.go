@@ -450,6 +450,10 @@ func (s *Shard) Tick() {
 			s.TakeOver()
 		}
 	case phaseRunning:
+		if s.waits.torn {
+			s.doubt("the waiting log has to be read again")
+			return
+		}
 		if s.retakes > 0 && now.Sub(s.steadyAt) > steadyTime {
 			s.retakes = 0
 		}

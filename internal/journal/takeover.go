@@ -52,7 +52,7 @@ func (s *Shard) Loaded(c Commit, journal, waits Bounds) {
 	s.fenceAt, s.raisedAt = -1, -1
 	s.history = map[sourceID]*past{}
 	s.window = newWindow(s.config.Window)
-	s.waits.begin(waits.Start, waits.End)
+	s.unlearnWaits(s.waits.begin(waits.Start, waits.End))
 	s.port.Follow(s.next)
 	s.port.FollowWaits(s.waits.next)
 	s.readOn()
@@ -335,9 +335,13 @@ func (s *Shard) reconcile(j *Job) {
 // another owner has buried it.
 func (s *Shard) reconcileWait(j *Job) {
 	j.finished = j.past.over()
-	if s.waits.waiters.find(j.Identity, j.Wait) == nil {
+	switch w := s.waits.waiters.find(j.Identity, j.Wait); {
+	case w == nil:
 		j.finished = true
 		s.release(j)
+	case w != j.waiter: // the waiting log was read again
+		s.discard(w)
+		w.job, w.settled, j.waiter = j, true, w
 	}
 }
 
