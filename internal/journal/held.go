@@ -173,10 +173,10 @@ func (h *Held) Postpone(j *Job, p Postponement) (postponed bool) {
 // queue: end it. While the shard is being taken over it is not sure.
 func (h *Held) Find(id Identity) (j *Job, work any, sure bool) {
 	h.do(func(s *Shard) {
-		sure = s.Running() || s.Forgotten()
 		if j = s.Find(id); j != nil {
 			work = j.Payload.(*Delivery).Work
 		}
+		sure = s.Running() && !s.waits.torn || s.Forgotten()
 	})
 	return j, work, sure
 }
@@ -287,6 +287,8 @@ func (p *port) Restore(payload any) (*Job, error) {
 	}
 	return j, nil
 }
+
+func (p *port) Discard(payload any) { p.shelf.discard(payload) }
 
 func (p *port) Doomed(id Identity) bool { return p.consumer.config.Runner.Doomed(id) }
 

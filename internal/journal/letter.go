@@ -81,7 +81,7 @@ func (s *Shard) execute(j *Job, e *schemas.Event) {
 	if e.ErrorCode == schemas.CodeWorkerLost && !j.begun && !j.convicted() {
 		j.stage = stageReceived
 		if s.phase == phaseRunning {
-			s.sort(j)
+			s.resume(j)
 		}
 		return
 	}

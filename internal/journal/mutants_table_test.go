@@ -49,7 +49,7 @@ func takeOverMutants() []mutant {
 func retakeMutants() []mutant {
 	return []mutant{
 		{rule: "retake: local state is replaced by the fold", edits: []edit{
-			{"takeover.go", "\tj.past = past{}\n\ts.recollect(j)\n", "\tdelete(s.history, j.Offset)\n"}}},
+			{"takeover.go", "\tj.past = past{}\n\ts.recollect(j)\n", "\tdelete(s.history, j.id())\n"}}},
 		{rule: "retake: what counted is not written again", edits: []edit{
 			{"takeover.go", "if p.counted || p.job == nil || p.job.finished {", "if p.job == nil || p.job.finished {"}}},
 		{rule: "retake: what did not count is written again", edits: []edit{
@@ -184,7 +184,7 @@ func waitMutants() []mutant {
 		{rule: "wait: stale records are buried", edits: []edit{
 			{"waitfollow.go", "\tstale := s.waits.stale\n", "\tvar stale []staleWait\n"}}},
 		{rule: "retry: queued again once the attempt is closed", edits: []edit{
-			{"postpone.go", "if j.stage == stageRetrying && !j.past.open && j.inFlight == 0 {", "if false {"}}},
+			{"postpone.go", "if j.stage != stageRetrying || j.past.open || j.inFlight > 0 {", "if true {"}}},
 		{rule: "retry: a failed attempt is not a lost one", edits: []edit{
 			{"job.go", "\tcase w.For == schemas.WaitRetry:\n\t\tp.failed++\n", "\tcase w.For == schemas.WaitRetry:\n"}}},
 	}

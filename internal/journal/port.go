@@ -30,8 +30,11 @@ type Port interface {
 	// Shelve keeps a waiting record's payload until its time is near, perhaps out
 	// of memory, and returns what Restore makes a job of: Task, Bytes, MaxLost
 	// and Payload are set. A payload may be restored without having been shelved.
+	// One that cannot be restored is lost: the waiting log is read again.
 	Shelve(payload any) any
 	Restore(payload any) (*Job, error)
+	// Discard gives back what Shelve keeps of a payload that is of no use any more.
+	Discard(payload any)
 	// Doomed reports whether the run queue would end the task at once, because it
 	// was cancelled: then it does not wait for its time first.
 	Doomed(id Identity) bool

@@ -58,10 +58,15 @@ func (s *Shard) postpone(j *Job, p Postponement) {
 
 // requeue offers a job again whose attempt is known to be closed.
 func (s *Shard) requeue(j *Job) {
-	if j.stage == stageRetrying && !j.past.open && j.inFlight == 0 {
-		j.begun = false
-		s.queue(j)
+	if j.stage != stageRetrying || j.past.open || j.inFlight > 0 {
+		return
 	}
+	j.begun = false
+	if j.convicted() { // others have lost attempts at it during a doubt
+		s.condemn(j, s.lostEvent(j))
+		return
+	}
+	s.queue(j)
 }
 
 // writeWait appends the job's waiting record, once everything it will say has
@@ -175,6 +180,7 @@ func (s *Shard) activate(w *waiter) *Job {
 	j, err := s.port.Restore(w.payload)
 	if err != nil {
 		s.port.Note(slog.LevelError, "a waiting task cannot be read", "error", err)
+		s.waits.torn = true // see Tick
 		return nil
 	}
 	s.waits.waiters.disturb(w)

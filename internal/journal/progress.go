@@ -8,7 +8,7 @@ import (
 // CommitPoint is what to commit now; false if nothing changed since the last
 // commit that was accepted, or the shard is not in a state to commit.
 func (s *Shard) CommitPoint() (Commit, bool) {
-	if s.phase != phaseRunning {
+	if s.phase != phaseRunning || s.waits.torn {
 		return Commit{}, false
 	}
 	c := Commit{Offset: s.tracker.prefix, Position: s.next, Before: s.fold, Own: s.own.Epoch}
@@ -44,7 +44,7 @@ func (s *Shard) prune() {
 		case p.ended && !p.repeat:
 			passed = append(passed, task)
 		case !p.repeat:
-			s.window.forget(task)
+			s.window.untrack(task)
 		}
 	}
 	slices.SortFunc(passed, func(a, b endedTask) int { return cmp.Compare(a.journal, b.journal) })

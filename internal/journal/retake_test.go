@@ -13,6 +13,19 @@ type zombie struct {
 	epoch  int64
 	seq    int64
 	logged []Entry
+	waits  []WaitEntry // what it wrote to the waiting log
+}
+
+// lets puts a job into the waiting log, in the place of its lane record.
+func (z *zombie) lets(j *Job, w Wait) {
+	if len(z.waits) == 0 {
+		z.waits = append(z.waits, WaitEntry{Stamp: Stamp{"fast/3", z.epoch, 1}, Key: waitFenceKey("fast", State{z.epoch, 1})})
+	}
+	at := State{z.epoch, int64(len(z.waits) + 1)}
+	w.Offset = j.Offset
+	z.waits = append(z.waits, WaitEntry{
+		Stamp: Stamp{"fast/3", at.Epoch, at.Seq}, Key: waitKey("fast", j.Task, at), Wait: &w, Payload: &Job{Task: j.Task, MaxLost: j.MaxLost},
+	})
 }
 
 // write puts a record behind what is logged; nil is a fence.
@@ -31,7 +44,8 @@ func (z *zombie) retake(d *desk) {
 	z.s.Confirmed(true)
 	d.now = d.now.Add(2 * lastRetake)
 	z.s.Tick()
-	z.s.Loaded(Commit{Offset: -1}, Bounds{0, end}, Bounds{})
+	z.s.Loaded(Commit{Offset: -1}, Bounds{0, end}, Bounds{0, d.waitsEnd() + int64(len(z.waits))})
+	d.landForeign(z.s, z.waits...)
 	z.s.Follow(z.logged, end)
 	fence := d.last()
 	d.landWaits(z.s)

@@ -338,7 +338,7 @@ func (s *Shard) passed(j *Job) {
 	switch {
 	case !j.identified() || j.past.repeat:
 	case j.past.deferred:
-		s.window.forget(task)
+		s.window.untrack(task)
 	case j.past.endedAt > 0:
 		s.window.end(task)
 	}
@@ -450,6 +450,10 @@ func (s *Shard) Tick() {
 			s.TakeOver()
 		}
 	case phaseRunning:
+		if s.waits.torn {
+			s.doubt("the waiting log has to be read again")
+			return
+		}
 		if s.retakes > 0 && now.Sub(s.steadyAt) > steadyTime {
 			s.retakes = 0
 		}

@@ -25,8 +25,12 @@ type desk struct {
 
 	waits       []WaitRecord
 	landed      int // of them
+	counted     int // journal records that turn has let count
+	foreign     int // records of others in the waiting log
 	waitFollows []int64
 	doomed      map[Identity]bool
+	unreadable  bool // payloads are
+	discarded   []any
 }
 
 func (d *desk) Now() time.Time                           { return d.now }
@@ -41,19 +45,38 @@ func (d *desk) Stop(j *Job)                              { d.stopped = append(d.
 func (d *desk) Settled(*Job)                             { d.settled++ }
 func (d *desk) Note(_ slog.Level, what string, _ ...any) { d.notes = append(d.notes, what) }
 
-func (d *desk) FollowWaits(from int64)            { d.waitFollows = append(d.waitFollows, from) }
-func (d *desk) AppendWait(r WaitRecord)           { d.waits = append(d.waits, r) }
-func (d *desk) Shelve(payload any) any            { return payload }
-func (d *desk) Restore(payload any) (*Job, error) { j := *payload.(*Job); return &j, nil }
-func (d *desk) Doomed(id Identity) bool           { return d.doomed[id] }
-func (d *desk) Created(*Job) time.Time            { return d.now }
+func (d *desk) FollowWaits(from int64)  { d.waitFollows = append(d.waitFollows, from) }
+func (d *desk) AppendWait(r WaitRecord) { d.waits = append(d.waits, r) }
+func (d *desk) Shelve(payload any) any  { return payload }
+func (d *desk) Restore(payload any) (*Job, error) {
+	if d.unreadable {
+		return nil, timeout()
+	}
+	j := *payload.(*Job)
+	return &j, nil
+}
+func (d *desk) Discard(payload any)     { d.discarded = append(d.discarded, payload) }
+func (d *desk) Doomed(id Identity) bool { return d.doomed[id] }
+func (d *desk) Created(*Job) time.Time  { return d.now }
+
+// waitsEnd is the offset of the waiting log's next record.
+func (d *desk) waitsEnd() int64 { return int64(d.landed + d.foreign) }
+
+// landForeign puts another owner's records into the waiting log.
+func (d *desk) landForeign(s *Shard, entries ...WaitEntry) {
+	for _, e := range entries {
+		e.Offset = d.waitsEnd()
+		d.foreign++
+		s.FollowWaits([]WaitEntry{e}, d.waitsEnd())
+	}
+}
 
 // landWaits lets what was appended to the waiting log land, be acknowledged and
 // be read.
 func (d *desk) landWaits(s *Shard) {
 	for ; d.landed < len(d.waits); d.landed++ {
 		r := d.waits[d.landed]
-		offset := int64(d.landed)
+		offset := d.waitsEnd()
 		e := WaitEntry{Offset: offset, Stamp: r.Stamp, Key: r.Key}
 		if r.Wait != nil {
 			e.Wait, e.Payload = r.Wait, &Job{Task: r.Job.Task, Bytes: r.Job.Bytes, MaxLost: r.Job.MaxLost}

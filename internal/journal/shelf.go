@@ -18,7 +18,7 @@ import (
 // A file is given back when everything on it has been taken off. One task that
 // waits for a year holds its file for as long, at most segmentBytes.
 type shelf struct {
-	dir     string
+	dir     string // "" for none, or once something on it could not be read
 	current *segment
 	open    map[*segment]struct{}
 }
@@ -78,12 +78,9 @@ func (s *shelf) take(payload any) (*kgo.Record, error) {
 	case *kgo.Record:
 		return p, nil
 	case *spot:
-		b := make([]byte, p.bytes)
-		if _, err := p.segment.file.ReadAt(b, p.at); err != nil {
-			return nil, fmt.Errorf("read shelved task: %w", err)
-		}
-		var r shelved
-		if err := json.Unmarshal(b, &r); err != nil {
+		r, err := p.read()
+		if err != nil {
+			s.dir = "" // a disk that has failed once is not trusted with the rest
 			return nil, fmt.Errorf("read shelved task: %w", err)
 		}
 		s.leave(p.segment)
@@ -93,6 +90,21 @@ func (s *shelf) take(payload any) (*kgo.Record, error) {
 		}, nil
 	}
 	return nil, errors.New("read shelved task: there is none")
+}
+
+// discard takes a record off the shelf that nobody needs any more.
+func (s *shelf) discard(payload any) {
+	if p, ok := payload.(*spot); ok {
+		s.leave(p.segment)
+	}
+}
+
+func (p *spot) read() (r shelved, err error) {
+	b := make([]byte, p.bytes)
+	if _, err := p.segment.file.ReadAt(b, p.at); err != nil {
+		return r, err //nolint:wrapcheck // take says what failed
+	}
+	return r, json.Unmarshal(b, &r) //nolint:wrapcheck // see above
 }
 
 // room is the file to write on.

@@ -52,7 +52,7 @@ func (s *Shard) Loaded(c Commit, journal, waits Bounds) {
 	s.fenceAt, s.raisedAt = -1, -1
 	s.history = map[sourceID]*past{}
 	s.window = newWindow(s.config.Window)
-	s.waits.begin(waits.Start, waits.End)
+	s.unlearnWaits(s.waits.begin(waits.Start, waits.End))
 	s.port.Follow(s.next)
 	s.port.FollowWaits(s.waits.next)
 	s.readOn()
@@ -296,8 +296,8 @@ func (s *Shard) run() {
 		s.reconcile(j)
 	}
 	s.prune()
-	s.resend(unsent)
 	s.takeWaits()
+	s.resend(unsent)
 	for _, j := range s.jobs() {
 		s.resume(j)
 	}
@@ -335,9 +335,13 @@ func (s *Shard) reconcile(j *Job) {
 // another owner has buried it.
 func (s *Shard) reconcileWait(j *Job) {
 	j.finished = j.past.over()
-	if s.waits.waiters.find(j.Identity, j.Wait) == nil {
+	switch w := s.waits.waiters.find(j.Identity, j.Wait); {
+	case w == nil:
 		j.finished = true
 		s.release(j)
+	case w != j.waiter: // the waiting log was read again
+		s.discard(w)
+		w.job, w.settled, j.waiter = j, true, w
 	}
 }
 
@@ -354,7 +358,8 @@ func (s *Shard) resend(unsent []pending) {
 			}
 			continue
 		}
-		if p.event.Deferred { // takeWaits says so again
+		if p.event.Deferred || p.job.successor != nil { // takeWaits has said what there is to say
+			s.port.Settled(p.job)
 			continue
 		}
 		if !p.stands() {
@@ -395,6 +400,7 @@ func (s *Shard) reopen(j *Job, seen map[*Job]bool) {
 	}
 	seen[j] = true
 	switch {
+	case j.successor != nil: // another record goes on with it
 	case !j.begun:
 		j.Attempt = j.past.attempts
 	case j.stage == stageHanded: // nobody works on it: what did not count need not

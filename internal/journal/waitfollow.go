@@ -45,7 +45,8 @@ func (s *Shard) followWait(e *WaitEntry) {
 	if l.fold.Epoch > before.Epoch {
 		l.raisedAt = e.Offset
 	}
-	w := l.apply(e)
+	w, buried := l.apply(e)
+	s.discard(buried)
 	own := s.phase == phaseRunning && e.Stamp.Epoch == s.own.Epoch && verdict == Counts
 	if !own && w != nil {
 		w.payload = s.port.Shelve(w.payload) // there may be a million of them
@@ -61,6 +62,29 @@ func (s *Shard) followWait(e *WaitEntry) {
 		s.doubt("own records are missing from the waiting log", "after", before.Seq, "found", e.Stamp.Seq)
 	default:
 		s.settleWait(w)
+	}
+}
+
+// discard gives back what a waiter that is gone has kept.
+func (s *Shard) discard(w *waiter) {
+	if w != nil && w.payload != nil {
+		s.port.Discard(w.payload)
+		w.payload = nil
+	}
+}
+
+// unlearnWaits lets go of what was known of the waiting log, of which nothing
+// holds any more: it is read again from its start.
+func (s *Shard) unlearnWaits(gone []*waiter) {
+	for _, w := range gone {
+		s.discard(w)
+	}
+	if gone == nil {
+		return
+	}
+	clear(s.blocked)
+	for _, j := range s.jobs() {
+		j.successor = nil // it is found again
 	}
 }
 

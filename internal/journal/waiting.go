@@ -159,6 +159,17 @@ func (ws *waiters) add(w *waiter) {
 	ws.count++
 }
 
+// all are the waiters, in no order.
+func (ws *waiters) all() []*waiter {
+	all := make([]*waiter, 0, ws.count)
+	for _, w := range ws.byIdentity {
+		for ; w != nil; w = w.next {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
 // find is the waiter of a record, nil if it does not count.
 func (ws *waiters) find(identity Identity, stamp State) *waiter {
 	w := ws.byIdentity[identity]

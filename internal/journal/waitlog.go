@@ -39,6 +39,7 @@ type waitlog struct {
 	fenceAt  int64
 	readEnd  int64
 	read     bool // it was read from its start
+	torn     bool // a payload was lost: it has to be read again from its start
 	outbox   []waitPending
 	waiters  waiters
 	// fresh are those that counted since the take-over began.
@@ -63,14 +64,17 @@ func newWaitlog() waitlog {
 	return waitlog{raisedAt: -1, fenceAt: -1, waiters: waiters{byIdentity: map[Identity]*waiter{}}}
 }
 
-// begin prepares for a take-over that reads up to end.
-func (l *waitlog) begin(start, end int64) {
-	if !l.read || l.next > end { // the second: the log was replaced by a shorter one
+// begin prepares for a take-over that reads up to end. What was known before is
+// returned if nothing of it holds any more.
+func (l *waitlog) begin(start, end int64) (gone []*waiter) {
+	if !l.read || l.torn || l.next > end { // the last: the log was replaced by a shorter one
+		gone = l.waiters.all()
 		waiters := waiters{byIdentity: map[Identity]*waiter{}}
 		*l = waitlog{waiters: waiters, next: start, read: true}
 	}
 	l.fenceAt, l.raisedAt, l.readEnd = -1, -1, end
 	l.outbox = nil
+	return gone
 }
 
 // fenced reports whether the own fence was acknowledged and read.
@@ -105,24 +109,24 @@ func (l *waitlog) pop() (waitPending, bool) {
 	return p, true
 }
 
-// apply takes in a record that counts.
-func (l *waitlog) apply(e *WaitEntry) *waiter {
+// apply takes in a record that counts: a task's that waits from now on, or the
+// tombstone of one.
+func (l *waitlog) apply(e *WaitEntry) (added, buried *waiter) {
 	identity, at, ok := readWaitKey(e.Key)
+	if !ok {
+		return nil, nil
+	}
+	known := l.waiters.find(identity, at)
 	switch {
-	case !ok:
-		return nil
-	case e.Wait == nil:
-		if w := l.waiters.find(identity, at); w != nil {
-			l.waiters.remove(w)
-		}
-		return nil
+	case e.Wait == nil && known != nil:
+		l.waiters.remove(known)
+		return nil, known
+	case e.Wait == nil, known != nil: // the second: written again, see clearStale
+		return nil, nil
 	}
-	if l.waiters.find(identity, at) != nil {
-		return nil // written again, see clearStale
-	}
-	w := newWaiter(at, identity, e.Wait, e.Payload)
-	l.waiters.add(w)
-	return w
+	added = newWaiter(at, identity, e.Wait, e.Payload)
+	l.waiters.add(added)
+	return added, nil
 }
 
 // keepFresh notes a waiting record whose predecessor has to be looked at by the
@@ -142,8 +146,8 @@ func (l *waitlog) takeFresh() []*waiter {
 }
 
 // discard notes a record that did not count. If it stands in the way of one that
-// does, because it has the same key and a lower epoch, that one has to be
-// written again.
+// does, because it has the same key and a stamp that the fold has passed, that
+// one has to be written again.
 func (l *waitlog) discard(e *WaitEntry) {
 	identity, at, ok := readWaitKey(e.Key)
 	if !ok || e.Wait == nil || len(l.stale) >= maxStale {
@@ -152,7 +156,7 @@ func (l *waitlog) discard(e *WaitEntry) {
 	switch w := l.waiters.find(identity, at); {
 	case w == nil:
 		l.stale = append(l.stale, staleWait{key: e.Key})
-	case e.Stamp.Epoch < l.fold.Epoch:
+	case e.Stamp.Epoch < l.fold.Epoch || e.Stamp.Seq < l.fold.Seq:
 		l.stale = append(l.stale, staleWait{key: e.Key, wait: e.Wait, payload: e.Payload})
 	}
 }

@@ -72,6 +72,13 @@ func (w *window) forget(t endedTask) {
 	}
 }
 
+// untrack forgets a task that is tracked. One that has ended stays recognised.
+func (w *window) untrack(t endedTask) {
+	if !w.seen[t.identity].ended {
+		w.forget(t)
+	}
+}
+
 // start is where in the journal the first of the finished tasks ended that are
 // still recognised; otherwise if there is none. Tasks end in another order than
 // their offsets', so all of them are looked at.

@@ -51,6 +51,9 @@ const (
 	doRetry
 	doDefer
 	doCompact
+	doCondemn
+	doTear
+	doFind
 )
 
 // action is one thing that happens; arg is a task, a count or an index.
@@ -72,6 +75,7 @@ func (a action) String() string {
 		doGive: "the coordinator gives the partition to %s (%d)", doRestart: "%s starts again (%d)", doLose: "a late record of %s is lost (%d)",
 		doLandWait: "append %s's waiting record, %d in its queue, lands", doAckWait: "%s gets its oldest acknowledgement of the waiting log (%d)",
 		doReadWaits: "%s's reader delivers the waiting log (%d)", doWake: "the time of %s's waiting task comes (%d)", doRetry: "%s's task %d is to be tried again soon", doDefer: "%s's task %d is to wait long",
+		doCondemn: "%s condemns task %d", doTear: "%s cannot read its waiting task (%d)", doFind: "%s cancels task %d wherever it is",
 		doCompact:  "%s looks on as the waiting log is compacted (%d)",
 		firstFault: "%s %d", doTakeAway: "the owner's session times out: the partition goes to %s (%d)", doLeave: "%s gives the partition up in order (%d)",
 		doCrash: "%s crashes (%d)", doBrokerRestart: "the broker restarts: %s's unacknowledged records are appended again (%d)",
@@ -188,6 +192,14 @@ func (o *owner) shardActions(add func(verb, int)) {
 	if s.phase == phaseRunning && len(s.waits.waiters.resting) > 0 {
 		add(doWake, 0)
 	}
+	if s.phase == phaseRunning && left.tears > 0 && len(s.waits.waiters.resting) > 0 {
+		add(doTear, 0)
+	}
+	if s.phase == phaseRunning && left.finds > 0 {
+		for i := range o.w.lane {
+			add(doFind, i)
+		}
+	}
 	if s.phase == phaseDoubting {
 		add(doRetake, 0)
 	}
@@ -229,6 +241,9 @@ func (o *owner) jobActions(add func(verb, int)) {
 		}
 		if left.cancels > 0 && !j.finished && j.stage != stageEnding && j.stage != stageHanded && j.stage != stageDeferring {
 			add(doCancel, offset)
+		}
+		if left.condemns > 0 && j.endable() && o.shard.phase != phaseForgotten {
+			add(doCondemn, offset)
 		}
 	}
 }
@@ -500,6 +515,22 @@ func (w *world) doJobFault(o *owner, a action) {
 	case doDefer:
 		w.left.defers--
 		s.Postpone(o.job(int64(a.arg)), Postponement{For: schemas.WaitRetry, Until: s.port.Now().Add(24 * time.Hour)})
+	case doCondemn:
+		w.left.condemns--
+		j := o.job(int64(a.arg))
+		s.Condemn(j, s.FailedEvent(j, schemas.CodeBlocked, "held up"))
+	case doTear:
+		w.left.tears--
+		o.unreadable = true
+		s.rouse(s.waits.waiters.resting[0])
+		o.unreadable = false
+		s.Tick()
+	case doFind:
+		w.left.finds--
+		t := w.lane[a.arg]
+		if j := s.Find(IdentityOf(t.user, t.id)); j != nil {
+			s.Conclude(j, s.NewEvent(j, schemas.KindState, schemas.Cancelled))
+		}
 	case doMark:
 		w.left.marks--
 		s.markAt = time.Time{}

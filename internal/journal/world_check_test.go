@@ -164,7 +164,7 @@ func (w *world) sameTask(a, b int64) bool {
 func (w *world) identityEnded(source int64) bool {
 	for i := range w.truth.tasks {
 		t := &w.truth.tasks[i]
-		if int64(i) != source && w.sameTask(int64(i), source) && t.ended && !t.repeat {
+		if int64(i) != source && w.sameTask(int64(i), source) && t.final && !t.repeat {
 			return true
 		}
 	}

@@ -134,7 +134,7 @@ func (w *world) hash(seed maphash.Seed, p *print) uint64 {
 	p.bools(w.restarted)
 	p.bools(w.buried...)
 	l := &w.left
-	for _, n := range []int8{l.rebalance, l.crash, l.restart, l.fail, l.commits, l.reports, l.handOvers, l.cancels, l.marks, l.stalls, l.rejoins, l.retries, l.defers, l.compacts} {
+	for _, n := range []int8{l.rebalance, l.crash, l.restart, l.fail, l.commits, l.reports, l.handOvers, l.cancels, l.marks, l.stalls, l.rejoins, l.retries, l.defers, l.compacts, l.condemns, l.tears, l.finds} {
 		p.b = append(p.b, byte(n))
 	}
 	for _, o := range w.owners {
@@ -156,6 +156,7 @@ func (p *print) owner(o *owner) {
 		p.record(&o.orphans[i])
 	}
 	for _, j := range o.buries {
+		p.bools(j.verdict != nil)
 		p.ints(j.Offset)
 	}
 	if o.commit != nil {

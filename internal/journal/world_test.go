@@ -23,6 +23,9 @@ type budget struct {
 	// retries are short waits after an error, defers go to the waiting log, which
 	// is compacted as often as compacts says.
 	retries, defers, compacts int8
+	// condemns are ends after a dead letter, tears waiting tasks that cannot be
+	// read, finds cancels of what may be waiting.
+	condemns, tears, finds int8
 }
 
 type clockMode uint8
@@ -112,6 +115,7 @@ type owner struct {
 	waitFlights []waitFlight
 	waitOrphans []waitLanded
 	waitsAt     int64
+	unreadable  bool // the payloads of waiting tasks are
 	loading     bool
 	asked       Commit // the commit when it was asked for, and the journal's end
 	askedEnd    int64
@@ -260,7 +264,13 @@ func (o *owner) Doomed(Identity) bool   { return false }
 
 func (o *owner) Created(*Job) time.Time { return time.UnixMilli(1) }
 
-func (o *owner) Restore(payload any) (*Job, error) { return o.w.newJob(payload.(int64)), nil }
+func (o *owner) Restore(payload any) (*Job, error) {
+	if o.unreadable {
+		return nil, timeout()
+	}
+	return o.w.newJob(payload.(int64)), nil
+}
+func (o *owner) Discard(any) {}
 
 func (o *owner) AppendWait(r WaitRecord) {
 	f := waitFlight{offset: -1, record: waitLanded{WaitEntry: WaitEntry{Stamp: r.Stamp, Key: r.Key}, worker: o.worker, source: -1}}

@@ -291,6 +291,7 @@ func (p *print) waitFlights(o *owner) {
 func (p *print) waitlog(s *Shard) {
 	l := &s.waits
 	p.ints(l.next, l.raisedAt, l.fenceAt, l.readEnd, int64(l.waiters.count), int64(len(l.waiters.resting)), int64(len(l.outbox)), int64(len(s.blocked)))
+	p.bools(l.torn, l.read)
 	p.state(l.own)
 	p.state(l.fold)
 	for _, r := range l.outbox {
@@ -310,6 +311,9 @@ func waitWorlds() []scenario {
 		{name: "defer, crash", lane: oneTask(), budget: budget{defers: 1, crash: 2, commits: 1}, window: 10},
 		{name: "defer, doubt", lane: oneTask(), budget: budget{defers: 1, fail: 2, commits: 1}, window: 10},
 		{name: "retry", lane: oneTask(), budget: budget{retries: 1, rebalance: 1, commits: 1}, window: 10},
+		{name: "defer, condemn", lane: oneTask(), budget: budget{defers: 1, condemns: 1, fail: 1, commits: 1}, window: 10},
+		{name: "defer, cannot be read", lane: oneTask(), budget: budget{defers: 1, tears: 1, rebalance: 1, commits: 1}, window: 10},
+		{name: "defer, cancel", lane: oneTask(), budget: budget{defers: 1, finds: 1, rebalance: 1, commits: 1}, window: 10},
 		{name: "not yet", lane: laterTasks(), budget: budget{rebalance: 1, crash: 1, commits: 1, compacts: 1}, window: 10},
 	}
 }
@@ -320,6 +324,7 @@ func laterTasks() []laneTask { return []laneTask{{user: "u", id: "a", maxLost: 2
 func wideWaitWorlds() []scenario {
 	all := everyFault()
 	all.defers, all.retries, all.compacts = 3, 2, 3
+	all.condemns, all.tears, all.finds = 1, 2, 1
 	mixed := []laneTask{{user: "u", id: "a", maxLost: 3, later: true}, {user: "u", id: "b", maxLost: 2}, {user: "u", id: "a", maxLost: 3}}
 	return []scenario{
 		{name: "waits", lane: oneTask(), budget: all, window: 10},

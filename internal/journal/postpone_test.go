@@ -1,0 +1,212 @@
+package journal
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aiecs/tasklane/schemas"
+)
+
+// turn lets all that was appended land in both logs, be acknowledged and be read.
+// The journal's records stand at the offsets of the desk's.
+func (d *desk) turn(t *testing.T, s *Shard) {
+	t.Helper()
+	for again := true; again; {
+		waits := len(d.waits)
+		d.landWaits(s)
+		for ; d.counted < len(d.records); d.counted++ {
+			r := d.records[d.counted]
+			s.Appended(r.Stamp, int64(d.counted))
+			s.Follow([]Entry{entry(t, int64(d.counted), r)}, int64(d.counted)+1)
+		}
+		again = len(d.waits) > waits || d.landed < len(d.waits)
+	}
+}
+
+// reload lets a take-over read both logs from their starts.
+func (d *desk) reload(t *testing.T, s *Shard) {
+	t.Helper()
+	fence := d.counted
+	s.Loaded(Commit{Offset: -1}, Bounds{0, int64(fence)}, Bounds{0, d.waitsEnd()})
+	if s.waits.next == 0 {
+		d.landed = 0
+		d.landWaits(s)
+	}
+	for n, r := range d.records[:fence] {
+		s.Follow([]Entry{entry(t, int64(n), r)}, int64(n)+1)
+	}
+	d.turn(t, s)
+	if !s.Running() {
+		t.Fatalf("not running after it took over again: phase %d", s.phase)
+	}
+}
+
+// taken is a shard that was taken over with empty logs.
+func taken(t *testing.T) (*Shard, *desk) {
+	t.Helper()
+	s, d := running(t)
+	d.counted = 1
+	return s, d
+}
+
+// works is a job whose attempt is in the journal and goes on.
+func works(t *testing.T, s *Shard, d *desk, j *Job) *Job {
+	t.Helper()
+	if j.waiter == nil {
+		s.Receive(j)
+	}
+	if !s.Begin(j) {
+		t.Fatal("the job cannot begin")
+	}
+	d.turn(t, s)
+	return j
+}
+
+// letWait puts a working job into the waiting log until a time.
+func letWait(t *testing.T, s *Shard, d *desk, j *Job, until time.Time) *waiter {
+	t.Helper()
+	if !s.Postpone(j, Postponement{For: schemas.WaitRetry, Until: until, Error: "busy", ErrorCode: schemas.CodeServiceError}) {
+		t.Fatal("the job cannot wait")
+	}
+	d.turn(t, s)
+	w := s.waits.waiters.byIdentity[j.Identity]
+	if w == nil || !j.finished {
+		t.Fatalf("the job has not moved to the waiting log: %+v", j)
+	}
+	return w
+}
+
+// A waiting record of another owner counts, which took the job's place. The end
+// that was decided here and never counted must not be written any more: the task
+// would end, and then go on.
+func TestRetakeDropsTheEndOfAJobThatWaitsElsewhere(t *testing.T) {
+	s, d := running(t)
+	j := begun(t, s, 0, "a")
+	s.Appended(d.last().Stamp, 1)
+	z := &zombie{t: t, s: s, epoch: s.own.Epoch + 50, logged: []Entry{{Offset: 0, Stamp: d.records[0].Stamp}, entry(t, 1, d.last())}}
+	z.write(nil)
+	z.write(event(s, j, 2, schemas.Running))
+	z.lets(j, Wait{For: schemas.WaitTime, Attempts: 1, Started: 1})
+	s.Conclude(j, s.NewEvent(j, schemas.KindState, schemas.Completed))
+	before := len(d.records)
+	z.retake(d)
+	for _, r := range d.records[before+1:] {
+		if r.Event == nil || !r.Event.Deferred {
+			t.Errorf("after the take-over it writes %+v, and the task waits", r.Event)
+		}
+	}
+	if len(d.records) != before+2 {
+		t.Errorf("%d records after the fence, want the one that tells of the wait", len(d.records)-before-1)
+	}
+}
+
+// A waiting job that is acquitted keeps the past that its record tells, once.
+func TestWaitingJobIsAcquittedWithItsPast(t *testing.T) {
+	s, d := taken(t)
+	w := letWait(t, s, d, works(t, s, d, job(0, "a")), d.now.Add(time.Hour))
+	w.base.started += 2 // two lost attempts
+	s.rouse(w)
+	j := w.job
+	j.MaxLost = 3
+	s.condemn(j, s.FailedEvent(j, schemas.CodeWorkerLost, "lost"))
+	s.Buried(j)
+	if j.past.lost() != 2 || j.stage != stageQueued {
+		t.Fatalf("acquitted with %d lost attempts in stage %d, want 2 and queued", j.past.lost(), j.stage)
+	}
+}
+
+// Another owner has lost an attempt while this one waited to have its retry told.
+func TestRetryIsNotOfferedToAConvict(t *testing.T) {
+	s, d := running(t)
+	j := begun(t, s, 0, "a")
+	j.MaxLost = 1
+	s.Appended(d.last().Stamp, 1)
+	z := &zombie{t: t, s: s, epoch: s.own.Epoch + 50, logged: []Entry{{Offset: 0, Stamp: d.records[0].Stamp}, entry(t, 1, d.last())}}
+	s.Follow(z.logged, 2)
+	s.Postpone(j, Postponement{For: schemas.WaitRetry, Until: d.now.Add(time.Second)})
+	z.write(nil)
+	z.write(event(s, j, 2, schemas.Running))
+	offered, before := len(d.offered), len(d.records)
+	z.retake(d)
+	for n, r := range d.records[before+1:] {
+		at := int64(len(z.logged)+1) + int64(n)
+		s.Appended(r.Stamp, at)
+		s.Follow([]Entry{entry(t, at, r)}, at+1)
+	}
+	if len(d.offered) != offered || len(d.buried) != 1 || j.stage != stageBurying {
+		t.Fatalf("offered %d times more, %d letters, stage %d, past %+v", len(d.offered)-offered, len(d.buried), j.stage, j.past)
+	}
+}
+
+// A task that waited and has ended is recognised when it is sent again, though
+// its lane record was held back by another one until after that.
+func TestTaskThatHasWaitedIsRecognised(t *testing.T) {
+	s, d := taken(t)
+	head := job(0, "head")
+	works(t, s, d, head)
+	letWait(t, s, d, works(t, s, d, job(1, "a")), d.now.Add(time.Hour))
+	again := s.Find(IdentityOf("u", "a"))
+	s.Conclude(again, s.NewEvent(again, schemas.KindState, schemas.Completed))
+	d.turn(t, s)
+	s.Conclude(head, s.NewEvent(head, schemas.KindState, schemas.Completed))
+	d.turn(t, s)
+	if s.tracker.prefix != 2 || s.waits.waiters.count != 0 {
+		t.Fatalf("prefix %d, %d waiting, want all done", s.tracker.prefix, s.waits.waiters.count)
+	}
+	s.Receive(job(2, "a"))
+	if e := d.last().Event; e == nil || e.Kind != schemas.KindRepeat {
+		t.Fatalf("sent again it is no repeat: the last record is %+v", d.last())
+	}
+}
+
+// A payload that cannot be read is lost, not the task: the waiting log is read
+// again, and nothing is committed before. A job that runs meanwhile goes on.
+func TestWaitingTaskThatCannotBeReadIsReadAgain(t *testing.T) {
+	s, d := taken(t)
+	far := d.now.Add(time.Hour)
+	letWait(t, s, d, works(t, s, d, job(0, "a")), far)
+	runs := letWait(t, s, d, works(t, s, d, job(1, "b")), far)
+	s.rouse(runs)
+	j := works(t, s, d, runs.job)
+	d.unreadable = true
+	d.now = far
+	s.Tick()
+	if _, ok := s.CommitPoint(); ok || s.Find(IdentityOf("u", "a")) != nil {
+		t.Fatal("commits, or finds, what it cannot read")
+	}
+	s.Tick()
+	d.unreadable = false
+	if s.phase != phaseDoubting {
+		t.Fatalf("phase %d: the lost task is never looked for", s.phase)
+	}
+	d.now = d.now.Add(2 * lastRetake)
+	s.Tick()
+	d.reload(t, s)
+	if s.waits.waiters.count != 2 || len(s.active) != 2 || s.waits.waiters.find(j.Identity, j.Wait) != j.waiter {
+		t.Fatalf("%d waiters, %d active", s.waits.waiters.count, len(s.active))
+	}
+	for _, found := range s.active {
+		s.Conclude(found, s.NewEvent(found, schemas.KindState, schemas.Completed))
+	}
+	d.turn(t, s)
+	if s.waits.waiters.count != 0 || len(s.active) != 0 || !s.Quiet() {
+		t.Fatalf("%d waiters, %d active, after all have ended", s.waits.waiters.count, len(s.active))
+	}
+}
+
+// What the port keeps of a waiter that somebody else has buried is given back.
+func TestBuriedWaiterIsGivenBack(t *testing.T) {
+	s, d := taken(t)
+	w := letWait(t, s, d, works(t, s, d, job(0, "a")), d.now.Add(time.Hour))
+	z := &zombie{t: t, s: s, epoch: s.own.Epoch + 50}
+	for n, r := range d.records {
+		z.logged = append(z.logged, entry(t, int64(n), r))
+	}
+	z.write(nil)
+	z.lets(job(9, "z"), Wait{For: schemas.WaitTime})
+	z.waits[1] = WaitEntry{Stamp: Stamp{"fast/3", z.epoch, 2}, Key: waitKey("fast", job(0, "a").Task, w.stamp)}
+	z.retake(d)
+	if s.waits.waiters.count != 0 || len(s.waits.waiters.resting) != 0 || len(d.discarded) != 1 {
+		t.Fatalf("%d waiters, %d resting, %d given back", s.waits.waiters.count, len(s.waits.waiters.resting), len(d.discarded))
+	}
+}
