@@ -10,6 +10,8 @@ import (
 const (
 	sizeBytes        = 4 // the size before every frame
 	fixedHeaderBytes = 8 // api key, version, correlation id
+	atCorrelation    = 4 // in a request; an answer starts with it
+	correlationBytes = 4
 
 	// maxProduceBytes bounds a produce request; it is Apache Kafka's default.
 	maxProduceBytes = 100 << 20

@@ -13,9 +13,10 @@ import (
 // anybody who can open a connection ends the whole process.
 type guard struct {
 	net.Listener
-	log     *slog.Logger
-	buffers sync.Pool      // of *[]byte: large frames, lent to connections
-	open    sync.WaitGroup // one for every connection not yet closed
+	log       *slog.Logger
+	buffers   sync.Pool      // of *[]byte: large frames, lent to connections
+	open      sync.WaitGroup // one for every connection not yet closed
+	lingering lingering
 }
 
 func newGuard(inner net.Listener, log *slog.Logger) *guard {
@@ -28,8 +29,21 @@ func (g *guard) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	return g.wrap(conn), nil
+}
+
+// wrap guards one connection.
+func (g *guard) wrap(conn net.Conn) *guardedConn {
 	g.open.Add(1)
-	return &guardedConn{Conn: conn, log: g.log, buffers: &g.buffers, done: sync.OnceFunc(g.open.Done)}, nil
+	closed := make(chan struct{})
+	done := sync.OnceFunc(func() {
+		close(closed)
+		g.open.Done()
+	})
+	return &guardedConn{
+		Conn: conn, log: g.log, buffers: &g.buffers, lingering: &g.lingering,
+		done: done, closed: closed,
+	}
 }
 
 // Wait blocks until every connection handed out has been closed.

@@ -25,9 +25,13 @@ const (
 // the engine. Read is called by one goroutine at a time, as the engine does.
 type guardedConn struct {
 	net.Conn
-	log     *slog.Logger
-	buffers *sync.Pool // of *[]byte, the guard's
-	done    func()     // tells the guard, once, that the connection is closed
+	log       *slog.Logger
+	buffers   *sync.Pool    // of *[]byte, the guard's
+	lingering *lingering    // the guard's
+	done      func()        // once: closes closed and tells the guard
+	closed    chan struct{} // by the engine
+
+	join pendingJoin
 
 	frame []byte // the current frame with its size; reused
 	rest  []byte // what of it the engine has not read yet
@@ -47,6 +51,12 @@ func (c *guardedConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Write gives an answer of the engine to the network.
+func (c *guardedConn) Write(p []byte) (int, error) {
+	c.join.written(p)
+	return c.Conn.Write(p)
+}
+
 // Close closes the connection; further calls only repeat the close.
 func (c *guardedConn) Close() error {
 	defer c.done()
@@ -62,13 +72,36 @@ func (c *guardedConn) next() error {
 	if bad := (*frameError)(nil); errors.As(err, &bad) {
 		c.log.Warn("closed a connection that sent a malformed request",
 			"remote", c.RemoteAddr().String(), "error", err)
-		_ = c.Close() // what counts is that the connection has ended
 	}
 	if err != nil {
+		c.end()
 		return err
 	}
+	c.join.passed(c.frame)
 	c.rest = c.frame
 	return nil
+}
+
+// end closes the connection for the network, and returns when the engine may
+// learn of it, which is when no JoinGroup waits for its answer.
+//
+// The engine starts the session timer of a new member with the answer to its
+// JoinGroup, and not if the connection has ended before: nothing would ever
+// expel that member. This way the answer goes nowhere and the member has its
+// session timeout to come back, as with Apache Kafka.
+func (c *guardedConn) end() {
+	_ = c.Conn.Close() // what counts is that the connection has ended
+	answered := c.join.answered()
+	if answered == nil {
+		return
+	}
+	c.frame = nil // it may be large, and the wait long
+	select {
+	case <-answered:
+	case <-c.closed:
+	case <-c.lingering.enter():
+	case <-time.After(lingerAtMost):
+	}
 }
 
 // readFrame reads one frame into c.frame.
