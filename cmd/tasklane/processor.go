@@ -91,7 +91,7 @@ func (w *wiring) processorConfig(debug bool) (processor.Config, error) {
 		Kafka: w.kafka("processor"), Topics: w.topics(), Lanes: lanes, Registry: registry, WorkerID: worker,
 		SessionTimeout: w.sessionTimeout, SoftTimeLimit: soft, TimeLimit: hard, DrainTimeout: w.drainTimeout,
 		Dir:           filepath.Join(w.dataDir, "waiting"),
-		GroupProtocol: w.groupProtocol, StaticMembership: w.staticMembership, StallTimeout: w.stallTimeout,
+		GroupProtocol: w.groupProtocol, StaticMembership: w.staticMembership, StallTimeout: w.stallTimeout, ShortWait: w.shortWait,
 		KeepBlockers: !w.evictBlockers, DeadLetterFailures: w.deadLetterFailures,
 		Logger: w.logger("processor"),
 	}, nil

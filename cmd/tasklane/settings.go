@@ -42,6 +42,7 @@ type settings struct {
 	groupProtocol                string
 	staticMembership             bool
 	stallTimeout                 time.Duration
+	shortWait                    time.Duration
 	evictBlockers                bool
 	deadLetterFailures           string
 	softTimeLimit, timeLimit     time.Duration
@@ -97,6 +98,7 @@ func (s *settings) addWorker(flags *pflag.FlagSet) {
 	flags.DurationVar(&s.drainTimeout, "drain-timeout", 10*time.Second, "how long running tasks may go on when the processor stops")
 	flags.StringVar(&s.groupProtocol, "group-protocol", "classic", "who shares the partitions: classic, or consumer for the broker (KIP-848, Apache Kafka 4.0 or newer)")
 	flags.BoolVar(&s.staticMembership, "static-membership", false, "keep this instance's partitions for it over a restart, for the session timeout")
+	flags.DurationVar(&s.shortWait, "short-wait", 5*time.Second, "the longest wait, of a retry or not_before, that is spent in the run queue; longer ones go to tasks.scheduled")
 	flags.DurationVar(&s.stallTimeout, "stall-timeout", time.Minute, "end with an error when tasks wait beside free slots, or a journal is not heard, for so long; 0 never does")
 	flags.BoolVar(&s.evictBlockers, "evict-blockers", true, "fail a task that alone holds up its partition's full read-ahead")
 	flags.StringVar(&s.deadLetterFailures, "dead-letter-failures", "exhausted", "service errors that become dead letters: none, exhausted (those of the last attempt) or all")

@@ -68,6 +68,10 @@ func (m *mix) next() task {
 		t.name, t.input = "stream", map[string]any{"pieces": 1 + m.random.IntN(20), "piece_ms": m.random.IntN(10)}
 	case n < 950:
 		t.name, t.input = "fail", map[string]any{"message": "as told"}
+		if m.config.delays && m.random.IntN(2) == 0 {
+			t.input["retryable"], t.input["times"] = true, 1+m.random.IntN(2)
+			t.more["retry"] = map[string]any{"backoff_ms": m.random.IntN(4000)}
+		}
 	case n < 965:
 		t.name = "panic"
 	case n < 975:

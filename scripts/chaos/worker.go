@@ -32,6 +32,9 @@ type worker struct {
 // restartAfter is how long an orchestrator waits.
 const restartAfter = 300 * time.Millisecond
 
+// shortWait sends most waits through the waiting log.
+const shortWait = 300 * time.Millisecond
+
 func newWorker(ctx context.Context, c *config, name string, brokers []string) (*worker, error) {
 	p, err := proxy.New(ctx, brokers)
 	if err != nil {
@@ -43,7 +46,7 @@ func newWorker(ctx context.Context, c *config, name string, brokers []string) (*
 func (w *worker) args() []string {
 	return []string{
 		"processor", "--brokers", strings.Join(w.proxy.Addrs(), ","), "--lanes", "fast,heavy", "--data-dir", w.dir,
-		"--metrics-addr", "127.0.0.1:0", "--session-timeout", w.config.session.String(), "--debug-services=true",
+		"--metrics-addr", "127.0.0.1:0", "--session-timeout", w.config.session.String(), "--short-wait", shortWait.String(), "--debug-services=true",
 		"--debug-trace", w.config.trace(), "--slots-fast", "8", "--slots-heavy", "8", "--log-format", "json",
 	}
 }
