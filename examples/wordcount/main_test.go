@@ -23,7 +23,10 @@ func TestRun(t *testing.T) {
 	topics := schemas.Topics{Prefix: kafkatest.Prefix(t)}
 	address := kafkatest.Start(t)
 	client := kafkatest.Client(t, address, kgo.ConsumeTopics(topics.Events()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	names := []string{topics.Lane(schemas.LaneFast), topics.Lane(schemas.LaneHeavy), topics.Events(), topics.DeadLetters()}
+	names := []string{
+		topics.Lane(schemas.LaneFast), topics.Lane(schemas.LaneHeavy), topics.Events(), topics.DeadLetters(),
+		topics.Scheduled(), topics.Control(),
+	}
 	if _, err := kadm.NewClient(client).CreateTopics(ctx, 2, 1, nil, names...); err != nil {
 		t.Fatal(err)
 	}
