@@ -51,8 +51,9 @@ type queued struct {
 func newLane(c *Config, l Lane, suspects *runqueue.Gate, set *metrics.Set) *lane {
 	made := &lane{
 		name: l.Name, maxPerUser: l.MaxPerUser, maxPerService: l.MaxPerService, ordered: l.Ordering == OrderingUser, config: c, log: c.Logger.With("lane", l.Name),
-		services: map[serviceKey]terms{}, meter: newMeter(set, l.Name, c.Registry), crew: newCrew(),
+		services: map[serviceKey]terms{}, meter: newMeter(set, l.Name, c.Registry),
 	}
+	made.crew = newCrew(made.run)
 	made.queue = runqueue.New(runqueue.Config{Slots: l.Slots, Ordered: made.ordered, Gate: suspects, Drop: made.drop})
 	made.queue.SetRule(runqueue.User, "", runqueue.Rule{MaxRunning: l.MaxPerUser})
 	made.queue.SetRule(runqueue.Service, "", runqueue.Rule{MaxRunning: l.MaxPerService})

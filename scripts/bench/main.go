@@ -83,11 +83,15 @@ func run(o options, brokers string) error {
 	}
 	fmt.Printf("throughput  ceiling %8.0f tasks/s   tasklane %8.0f tasks/s   %5.1f %% of the ceiling\n",
 		ceiling.perSecond, pipeline.perSecond, 100*pipeline.perSecond/ceiling.perSecond)
+	fmt.Printf("CPU a task  ceiling %8.1f µs        tasklane %8.1f µs        %5.1f %%, by the ceiling's\n",
+		inMicroseconds(ceiling.cpu), inMicroseconds(pipeline.cpu), 100*inMicroseconds(ceiling.cpu)/inMicroseconds(pipeline.cpu))
 	if o.rated == 0 {
 		return nil
 	}
 	return latency(ctx, o)
 }
+
+func inMicroseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 func latency(ctx context.Context, o options) error {
 	ceiling, err := measureCeiling(ctx, o, o.rated, o.rate)
