@@ -41,12 +41,12 @@ func TestACrewGoesWhenItIsIdleAndComesAgain(t *testing.T) {
 				<-ran
 			}
 			synctest.Wait()
-			if len(c.idle) == 0 {
+			if c.idling() == 0 {
 				t.Error("nobody waits for the next attempt")
 			}
 			<-time.After(2 * idleTime)
 			synctest.Wait()
-			if n := len(c.idle); n != 0 {
+			if n := c.idling(); n != 0 {
 				t.Errorf("%d hands are still there", n)
 			}
 		}
@@ -69,4 +69,10 @@ func TestACrewThatWasStoppedStillRunsWhatComes(t *testing.T) {
 			t.Error("the crew did not go")
 		}
 	})
+}
+
+func (c *crew) idling() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.idle)
 }

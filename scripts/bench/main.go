@@ -43,7 +43,7 @@ func main() {
 	flag.IntVar(&o.partitions, "partitions", 8, "partitions of a lane")
 	flag.IntVar(&o.users, "users", 1000, "users the tasks belong to")
 	flag.IntVar(&o.slots, "slots", 20_000, "tasks that may run at once")
-	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the pipeline's throughput run to this file")
+	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the pipeline's throughput run to this file, and what the process allocated to the same with .allocs")
 	flag.Parse()
 	if err := run(o, brokers); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -124,7 +124,21 @@ func profiled(path string, f func() (result, error)) (result, error) {
 		return result{}, fmt.Errorf("start profile: %w", err)
 	}
 	defer pprof.StopCPUProfile()
-	return f()
+	r, err := f()
+	if err != nil {
+		return r, err
+	}
+	return r, writeAllocations(path + ".allocs")
+}
+
+// writeAllocations writes what was allocated since the start, by whom.
+func writeAllocations(path string) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("create profile: %w", err)
+	}
+	defer file.Close()
+	return pprof.Lookup("allocs").WriteTo(file, 0)
 }
 
 // embed starts an embedded broker on a temporary directory.
