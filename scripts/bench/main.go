@@ -31,6 +31,8 @@ type options struct {
 	users      int
 	slots      int
 	profile    string
+	holds      string
+	scale      float64
 }
 
 func main() {
@@ -44,6 +46,8 @@ func main() {
 	flag.IntVar(&o.users, "users", 1000, "users the tasks belong to")
 	flag.IntVar(&o.slots, "slots", 20_000, "tasks that may run at once")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the pipeline's throughput run to this file, and what the process allocated to the same with .allocs")
+	flag.StringVar(&o.holds, "holds", "", "measure what must hold instead: a comma list of hang, sleep, delay, fair, wait; or all")
+	flag.Float64Var(&o.scale, "scale", 1, "size of those runs, as a share of what the targets are about")
 	flag.Parse()
 	if err := run(o, brokers); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -51,11 +55,15 @@ func main() {
 	}
 }
 
-// runTimeout bounds everything, so that a run that is stuck says so.
-const runTimeout = 5 * time.Minute
+// runTimeout bounds everything, so that a run that is stuck says so; holdTimeout
+// bounds one of what must hold.
+const (
+	runTimeout  = 5 * time.Minute
+	holdTimeout = 10 * time.Minute
+)
 
 func run(o options, brokers string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	name := "Apache Kafka at " + brokers
 	o.brokers = strings.Split(brokers, ",")
@@ -68,6 +76,12 @@ func run(o options, brokers string) error {
 		defer stop()
 		o.brokers = []string{addr}
 	}
+	if o.holds != "" {
+		fmt.Printf("on %s:\n", name)
+		return o.measureHolds(ctx)
+	}
+	ctx, cancel = context.WithTimeout(ctx, runTimeout)
+	defer cancel()
 	fmt.Printf("on %s: %d tasks, then %d at %d/s\n", name, o.tasks, o.rated, o.rate)
 	// The first run after a broker's start pays for its warm-up; it is thrown away.
 	if _, err := measureCeiling(ctx, o, o.tasks/10, 0); err != nil {
