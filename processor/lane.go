@@ -37,6 +37,7 @@ type lane struct {
 
 // terms are what a service's tasks run under in a lane.
 type terms struct {
+	name   string // "mode/service"
 	slots  int
 	limits limits
 }
@@ -51,8 +52,9 @@ type queued struct {
 func newLane(c *Config, l Lane, suspects *runqueue.Gate, set *metrics.Set) *lane {
 	made := &lane{
 		name: l.Name, maxPerUser: l.MaxPerUser, maxPerService: l.MaxPerService, ordered: l.Ordering == OrderingUser, config: c, log: c.Logger.With("lane", l.Name),
-		services: map[serviceKey]terms{}, meter: newMeter(set, l.Name, c.Registry), crew: newCrew(),
+		services: map[serviceKey]terms{}, meter: newMeter(set, l.Name, c.Registry),
 	}
+	made.crew = newCrew(made.run)
 	made.queue = runqueue.New(runqueue.Config{Slots: l.Slots, Ordered: made.ordered, Gate: suspects, Drop: made.drop})
 	made.queue.SetRule(runqueue.User, "", runqueue.Rule{MaxRunning: l.MaxPerUser})
 	made.queue.SetRule(runqueue.Service, "", runqueue.Rule{MaxRunning: l.MaxPerService})
@@ -63,7 +65,7 @@ func newLane(c *Config, l Lane, suspects *runqueue.Gate, set *metrics.Set) *lane
 			made.log.Warn("service takes more slots than the lane has; its tasks run alone",
 				"service", key.mode+"/"+key.name, "takes", s.Slots, "slots", l.Slots)
 		}
-		made.services[key] = terms{s.Slots, limits{s.SoftTimeLimit, s.TimeLimit, s.HeartbeatLimit}.over(general)}
+		made.services[key] = terms{key.mode + "/" + key.name, s.Slots, limits{s.SoftTimeLimit, s.TimeLimit, s.HeartbeatLimit}.over(general)}
 	}
 	made.watch = &watch{name: l.Name, lane: made, limit: c.StallTimeout, log: made.log}
 	return made
@@ -74,9 +76,13 @@ func newLane(c *Config, l Lane, suspects *runqueue.Gate, set *metrics.Set) *lane
 // What no attempt is worth leaves the queue without waiting for a slot.
 func (l *lane) Offer(h *journal.Held, j *journal.Job) {
 	t := j.Task
+	terms, known := l.services[serviceKey{t.Mode, t.Service}]
+	if !known {
+		terms.name = t.Mode + "/" + t.Service
+	}
 	next := &queued{held: h, job: j, item: runqueue.Item{
-		User: t.UserID, Service: t.Mode + "/" + t.Service, Task: t.TaskName, Priority: t.PriorityOrDefault(),
-		Cost: l.services[serviceKey{t.Mode, t.Service}].slots, Order: j.Offset, Suspect: j.Suspect(),
+		User: t.UserID, Service: terms.name, Task: t.TaskName, Priority: t.PriorityOrDefault(),
+		Cost: terms.slots, Order: j.Offset, Suspect: j.Suspect(),
 		NotBefore: j.NotBefore, Holds: j.Attempt > 0,
 	}}
 	next.item.Value = next
@@ -98,6 +104,7 @@ func (l *lane) Offer(h *journal.Held, j *journal.Job) {
 func (l *lane) Start(_ *journal.Held, j *journal.Job) {
 	work := workOf(j)
 	work.started = time.Now()
+	work.failed, work.checkpoints = j.Failures(), j.Remembered()
 	l.meter.of(j.Task).active.Inc()
 	l.crew.run(work)
 }
@@ -135,7 +142,6 @@ func (l *lane) begin(next *queued) {
 		return
 	}
 	w := l.newWork(next)
-	w.failed, w.checkpoints = next.held.Begun(next.job)
 	if !next.held.Begin(next.job, w) {
 		l.queue.Done(&next.item)
 		return
@@ -190,8 +196,11 @@ func (l *lane) refusal(t *schemas.Task) (schemas.ErrorCode, error) {
 	if member := t.Unsupported(); err == nil && member != "" {
 		err = &UnsupportedError{Member: member}
 	}
-	if stop := l.config.controls.refused(t, l.name); err == nil && stop != nil {
-		return stop.code, stop
+	if err == nil {
+		if stop := l.config.controls.refused(t, l.name); stop != nil {
+			return stop.code, stop
+		}
+		return "", nil
 	}
 	var unknown *UnknownServiceError
 	if errors.As(err, &unknown) {

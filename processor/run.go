@@ -46,11 +46,9 @@ func (l *lane) run(w *work, dog *watchdog) {
 
 // newContext is the handler's view of the attempt.
 func (l *lane) newContext(w *work) *Context {
-	options := []ContextOption{WithLogger(l.log), WithHeartbeat(w.touch), WithCheckpoints(w.checkpoints)}
-	if trace := w.job.Payload.(*journal.Delivery).Header(schemas.HeaderTraceparent); trace != "" {
-		options = append(options, WithTraceparent(trace))
-	}
-	w.context = NewContext(w.job.Task, l.name, w.job.Attempt, w.report, options...)
+	w.context = NewContext(w.job.Task, l.name, w.job.Attempt, w.report)
+	w.context.base, w.context.heartbeat, w.context.remembered = l.log, w.touch, w.checkpoints
+	w.context.traceparent = w.job.Payload.(*journal.Delivery).Header(schemas.HeaderTraceparent)
 	return w.context
 }
 

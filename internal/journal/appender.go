@@ -58,21 +58,32 @@ func placement(letters string) func(topic string) func(r *kgo.Record, n int) int
 // Close drops what is not written yet and ends the producer.
 func (a *Appender) Close() { a.client.Close() }
 
-// append writes a record into a journal partition and calls done with its
-// offset, in the order of the calls. The record is encoded when append returns.
-func (a *Appender) append(partition int32, r Record, done func(offset int64, err error)) {
+// draft is a journal record before it is written, in one piece: there are two
+// for every task.
+type draft struct {
+	record  kgo.Record
+	headers [3]kgo.RecordHeader
+	texts   [64]byte // the headers' values
+}
+
+// append writes a record into a journal partition and calls done with it, and so
+// its offset, in the order of the calls. The record is encoded when append
+// returns.
+func (a *Appender) append(partition int32, r Record, done func(*kgo.Record, error)) {
 	value, err := encode(r)
 	if err != nil {
 		a.log.Error("encode journal record", "shard", r.Stamp.Shard, "error", err)
 		// The shard must not be called back under its own lock.
-		go done(0, err)
+		go done(nil, err)
 		return
 	}
-	record := &kgo.Record{Topic: a.events, Partition: partition, Headers: r.Stamp.Headers(), Value: value}
+	d := &draft{record: kgo.Record{Topic: a.events, Partition: partition, Value: value}}
+	r.Stamp.write(&d.headers, d.texts[:0])
+	d.record.Headers = d.headers[:]
 	if r.Event != nil && r.Event.Kind.OfTask() {
-		record.Key = []byte(r.Event.UserID)
+		d.record.Key = []byte(r.Event.UserID)
 	}
-	a.client.Produce(context.Background(), record, func(written *kgo.Record, err error) { done(written.Offset, err) })
+	a.client.Produce(context.Background(), &d.record, done)
 }
 
 // appendWait does the same for the waiting log.

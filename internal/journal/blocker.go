@@ -59,11 +59,17 @@ func (h *Held) evict(now time.Time) {
 	var ran time.Duration
 	var evicted bool
 	h.do(func(s *Shard) {
-		var found bool
-		if b, found = s.Blocker(c.ReadAhead, c.ReadAheadBytes); !found {
+		// First what costs nothing: a backlog keeps the window full, and it has
+		// 50,000 records.
+		head := s.tracker.first()
+		if head == nil || head.stage != stageRunning {
 			return
 		}
-		if ran = now.Sub(b.Job.Payload.(*Delivery).started); ran < blockerGrace {
+		if ran = now.Sub(head.Payload.(*Delivery).started); ran < blockerGrace {
+			return
+		}
+		var found bool
+		if b, found = s.Blocker(c.ReadAhead, c.ReadAheadBytes); !found {
 			return
 		}
 		evicted = s.Condemn(b.Job, s.FailedEvent(b.Job, schemas.CodeBlocked, b.describe(ran)))

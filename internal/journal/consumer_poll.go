@@ -57,10 +57,12 @@ const maxLostAttempts = 3
 const recordOverhead = 1024
 
 func newJob(r *kgo.Record) *Job {
-	j := &Job{
-		Offset: r.Offset, Bytes: len(r.Key) + len(r.Value) + recordOverhead,
-		Payload: &Delivery{record: r, created: r.Timestamp},
-	}
+	both := &struct { // in one piece: a backlog of them is what memory holds
+		job      Job
+		delivery Delivery
+	}{delivery: Delivery{record: r, created: r.Timestamp}}
+	j := &both.job
+	j.Offset, j.Bytes, j.Payload = r.Offset, len(r.Key)+len(r.Value)+recordOverhead, &both.delivery
 	task, err := schemas.DecodeTask(r.Value)
 	if err != nil {
 		if !errors.As(err, &j.Invalid) {

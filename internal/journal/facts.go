@@ -49,14 +49,20 @@ func readFacts(value []byte) (*facts, bool) {
 }
 
 func factsOf(e *schemas.Event) *facts {
-	r := &facts{
+	r := new(facts)
+	r.take(e)
+	return r
+}
+
+// take makes r those of an event.
+func (r *facts) take(e *schemas.Event) {
+	*r = facts{
 		UserID: e.UserID, TaskID: e.TaskID, Kind: e.Kind, Status: e.Status, Attempt: e.Attempt, Source: e.Source,
 		Waiting: e.Waiting, Deferred: e.Deferred, Checkpoint: e.Checkpoint,
 	}
 	if e.Source != nil {
 		r.wait, _ = parseWaitID(e.Source.Wait)
 	}
-	return r
 }
 
 // aboutRecord reports whether events of this kind name their source: those that

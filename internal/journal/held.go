@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aiecs/tasklane/schemas"
@@ -116,13 +115,6 @@ func (h *Held) Begin(j *Job, work any) (begun bool) {
 		}
 	})
 	return begun
-}
-
-// Begun is what an attempt that is to start needs to know: how many failed
-// before it, and what they left.
-func (h *Held) Begun(j *Job) (failed int, checkpoints map[string]jsontext.Value) {
-	h.do(func(*Shard) { failed, checkpoints = j.past.failed, j.past.checkpoints })
-	return failed, checkpoints
 }
 
 // Report appends an event of a started job. It waits while too many of the
@@ -296,13 +288,13 @@ func (p *port) Created(j *Job) time.Time { return j.Payload.(*Delivery).created 
 
 func (p *port) Append(r Record) {
 	h, stamp := p.held(), r.Stamp
-	p.consumer.config.Appender.append(p.id.Partition, r, func(offset int64, err error) {
+	p.consumer.config.Appender.append(p.id.Partition, r, func(written *kgo.Record, err error) {
 		h.do(func(s *Shard) {
 			if err != nil {
 				s.AppendFailed(stamp, err)
 				return
 			}
-			s.Appended(stamp, offset)
+			s.Appended(stamp, written.Offset)
 		})
 	})
 }

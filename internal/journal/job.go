@@ -111,6 +111,9 @@ func (j *Job) Suspect() bool { return j.past.lost() > 0 }
 // Failures is how many attempts ended with an error that was worth another one.
 func (j *Job) Failures() int { return j.past.failed }
 
+// Remembered are the checkpoints of earlier attempts.
+func (j *Job) Remembered() map[string]jsontext.Value { return j.past.checkpoints }
+
 // Runs is how many attempts were started, but for those handed over cleanly.
 func (j *Job) Runs() int { return j.past.running - min(j.past.handed, maxHandOvers) }
 

@@ -45,15 +45,21 @@ func (s Stamp) EventID() string {
 	return string(strconv.AppendInt(b, s.Seq, 10))
 }
 
-// Headers is the stamp as record headers. The three values share one
-// allocation: this runs for every record written.
+// Headers is the stamp as record headers.
 func (s Stamp) Headers() []kgo.RecordHeader {
-	b := append(make([]byte, 0, len(s.Shard)+40), s.Shard...)
+	headers := new([3]kgo.RecordHeader)
+	s.write(headers, make([]byte, 0, len(s.Shard)+40))
+	return headers[:]
+}
+
+// write fills in the headers; the three values share the room they are given.
+func (s Stamp) write(headers *[3]kgo.RecordHeader, room []byte) {
+	b := append(room, s.Shard...)
 	shard := len(b)
 	b = strconv.AppendInt(b, s.Epoch, 10)
 	epoch := len(b)
 	b = strconv.AppendInt(b, s.Seq, 10)
-	return []kgo.RecordHeader{
+	*headers = [3]kgo.RecordHeader{
 		{Key: schemas.HeaderShard, Value: b[:shard:shard]},
 		{Key: schemas.HeaderEpoch, Value: b[shard:epoch:epoch]},
 		{Key: schemas.HeaderSeq, Value: b[epoch:]},

@@ -22,6 +22,14 @@ func (t *tracker) len() int { return len(t.jobs) - t.head }
 // live are the tracked jobs. The slice is valid until the next call.
 func (t *tracker) live() []*Job { return t.jobs[t.head:] }
 
+// first is the job that holds the prefix, nil if none is held.
+func (t *tracker) first() *Job {
+	if t.len() == 0 {
+		return nil
+	}
+	return t.jobs[t.head]
+}
+
 // last is the highest offset received, -1 if none is held.
 func (t *tracker) last() int64 {
 	if t.len() == 0 {

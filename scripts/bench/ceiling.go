@@ -55,7 +55,7 @@ func measureCeiling(ctx context.Context, o options, count, rate int) (result, er
 	ends := counter{client: reader, want: count, rate: rate, end: func(r *kgo.Record) (time.Time, bool) {
 		return r.Timestamp, len(r.Headers) > 0
 	}}
-	sent := load{client: source, topic: in, count: count, rate: rate, users: o.users, value: func(int) []byte { return value }}
+	sent := load{client: source, topic: in, count: count, rate: rate, users: o.users, value: func(int, int) []byte { return value }}
 	return measure(ctx, &sent, &ends)
 }
 
@@ -95,10 +95,10 @@ func measure(ctx context.Context, sent *load, ends *counter) (result, error) {
 	if err := sleepUntil(ctx, time.Now().Add(groupTime)); err != nil {
 		return result{}, err
 	}
-	start := time.Now()
+	start, used := time.Now(), cpuTime()
 	if err := sent.send(ctx); err != nil {
 		return result{}, err
 	}
 	got := <-done
-	return newResult(ends.want, time.Since(start), got.latencies), got.err
+	return newResult(ends.want, time.Since(start), cpuTime()-used, got.latencies), got.err
 }

@@ -23,14 +23,15 @@ func (o options) client(opts ...kgo.Opt) (*kgo.Client, error) {
 }
 
 // load is what a run sends: count records, as fast as possible or at a rate per
-// second. value makes the i-th.
+// second. value makes the i-th,
+// of a user.
 type load struct {
 	client *kgo.Client
 	topic  string
 	count  int
 	rate   int
 	users  int
-	value  func(i int) []byte
+	value  func(i, user int) []byte
 }
 
 // send produces the load and waits for the acknowledgements.
@@ -43,7 +44,7 @@ func (l *load) send(ctx context.Context) error {
 				return err
 			}
 		}
-		record := &kgo.Record{Topic: l.topic, Key: fmt.Append(nil, "user-", i%l.users), Value: l.value(i)}
+		record := &kgo.Record{Topic: l.topic, Key: fmt.Append(nil, "user-", i%l.users), Value: l.value(i, i%l.users)}
 		l.client.Produce(ctx, record, func(_ *kgo.Record, err error) {
 			if err != nil {
 				select {

@@ -31,6 +31,8 @@ type options struct {
 	users      int
 	slots      int
 	profile    string
+	holds      string
+	scale      float64
 }
 
 func main() {
@@ -43,7 +45,9 @@ func main() {
 	flag.IntVar(&o.partitions, "partitions", 8, "partitions of a lane")
 	flag.IntVar(&o.users, "users", 1000, "users the tasks belong to")
 	flag.IntVar(&o.slots, "slots", 20_000, "tasks that may run at once")
-	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the pipeline's throughput run to this file")
+	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the pipeline's throughput run to this file, and what the process allocated to the same with .allocs")
+	flag.StringVar(&o.holds, "holds", "", "measure what must hold instead: a comma list of hang, sleep, delay, fair, wait; or all")
+	flag.Float64Var(&o.scale, "scale", 1, "size of those runs, as a share of what the targets are about")
 	flag.Parse()
 	if err := run(o, brokers); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -51,11 +55,15 @@ func main() {
 	}
 }
 
-// runTimeout bounds everything, so that a run that is stuck says so.
-const runTimeout = 5 * time.Minute
+// runTimeout bounds everything, so that a run that is stuck says so; holdTimeout
+// bounds one of what must hold.
+const (
+	runTimeout  = 5 * time.Minute
+	holdTimeout = 10 * time.Minute
+)
 
 func run(o options, brokers string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	name := "Apache Kafka at " + brokers
 	o.brokers = strings.Split(brokers, ",")
@@ -68,6 +76,12 @@ func run(o options, brokers string) error {
 		defer stop()
 		o.brokers = []string{addr}
 	}
+	if o.holds != "" {
+		fmt.Printf("on %s:\n", name)
+		return o.measureHolds(ctx)
+	}
+	ctx, cancel = context.WithTimeout(ctx, runTimeout)
+	defer cancel()
 	fmt.Printf("on %s: %d tasks, then %d at %d/s\n", name, o.tasks, o.rated, o.rate)
 	// The first run after a broker's start pays for its warm-up; it is thrown away.
 	if _, err := measureCeiling(ctx, o, o.tasks/10, 0); err != nil {
@@ -83,11 +97,15 @@ func run(o options, brokers string) error {
 	}
 	fmt.Printf("throughput  ceiling %8.0f tasks/s   tasklane %8.0f tasks/s   %5.1f %% of the ceiling\n",
 		ceiling.perSecond, pipeline.perSecond, 100*pipeline.perSecond/ceiling.perSecond)
+	fmt.Printf("CPU a task  ceiling %8.1f µs        tasklane %8.1f µs        %5.1f %%, by the ceiling's\n",
+		inMicroseconds(ceiling.cpu), inMicroseconds(pipeline.cpu), 100*inMicroseconds(ceiling.cpu)/inMicroseconds(pipeline.cpu))
 	if o.rated == 0 {
 		return nil
 	}
 	return latency(ctx, o)
 }
+
+func inMicroseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 func latency(ctx context.Context, o options) error {
 	ceiling, err := measureCeiling(ctx, o, o.rated, o.rate)
@@ -120,7 +138,21 @@ func profiled(path string, f func() (result, error)) (result, error) {
 		return result{}, fmt.Errorf("start profile: %w", err)
 	}
 	defer pprof.StopCPUProfile()
-	return f()
+	r, err := f()
+	if err != nil {
+		return r, err
+	}
+	return r, writeAllocations(path + ".allocs")
+}
+
+// writeAllocations writes what was allocated since the start, by whom.
+func writeAllocations(path string) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("create profile: %w", err)
+	}
+	defer file.Close()
+	return pprof.Lookup("allocs").WriteTo(file, 0)
 }
 
 // embed starts an embedded broker on a temporary directory.

@@ -32,7 +32,7 @@ func measurePipeline(ctx context.Context, o options, count, rate int) (result, e
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	stop, err := o.process(ctx, topics, fail)
+	stop, err := o.process(ctx, processor.Config{Topics: topics, Lanes: []processor.Lane{{Name: schemas.LaneFast, Slots: o.slots}}}, fail)
 	if err != nil {
 		return result{}, err
 	}
@@ -49,17 +49,15 @@ func measurePipeline(ctx context.Context, o options, count, rate int) (result, e
 
 // process runs a processor until stop is called; fail hears of one that stops
 // by itself.
-func (o options) process(ctx context.Context, topics schemas.Topics, fail context.CancelCauseFunc) (stop func(), err error) {
+func (o options) process(ctx context.Context, c processor.Config, fail context.CancelCauseFunc) (stop func(), err error) {
 	registry, err := processor.NewRegistry(echo.New(echo.Options{}))
 	if err != nil {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	p, err := processor.New(processor.Config{
-		Kafka: kafka.Config{Brokers: o.brokers, Logger: log}, Topics: topics,
-		Lanes:    []processor.Lane{{Name: schemas.LaneFast, Slots: o.slots}},
-		Registry: registry, WorkerID: "bench", Logger: log,
-	})
+	c.Kafka, c.Logger = kafka.Config{Brokers: o.brokers, Logger: log}, log
+	c.Registry, c.WorkerID = registry, "bench"
+	p, err := processor.New(c)
 	if err != nil {
 		return nil, err
 	}
