@@ -135,7 +135,6 @@ func (l *lane) begin(next *queued) {
 		return
 	}
 	w := l.newWork(next)
-	w.failed, w.checkpoints = next.held.Begun(next.job)
 	if !next.held.Begin(next.job, w) {
 		l.queue.Done(&next.item)
 		return

@@ -46,12 +46,14 @@ func (l *lane) run(w *work, dog *watchdog) {
 
 // newContext is the handler's view of the attempt.
 func (l *lane) newContext(w *work) *Context {
-	options := []ContextOption{WithLogger(l.log), WithHeartbeat(w.touch), WithCheckpoints(w.checkpoints)}
+	attempt, _, checkpoints := w.held.Begun(w.job)
+	options := []ContextOption{WithLogger(l.log), WithHeartbeat(w.touch), WithCheckpoints(checkpoints)}
 	if trace := w.job.Payload.(*journal.Delivery).Header(schemas.HeaderTraceparent); trace != "" {
 		options = append(options, WithTraceparent(trace))
 	}
-	w.context = NewContext(w.job.Task, l.name, w.job.Attempt, w.report, options...)
-	return w.context
+	c := NewContext(w.job.Task, l.name, attempt, w.report, options...)
+	w.context.Store(c)
+	return c
 }
 
 // finish ends the job, or lets it wait for another attempt.
@@ -67,8 +69,9 @@ func (l *lane) finish(w *work, o outcome) {
 
 func (l *lane) decide(w *work, err error) Decision {
 	t := w.job.Task
+	attempt, failed, _ := w.held.Begun(w.job)
 	return Failure{
-		Task: t, Policy: l.config.Registry.RetryPolicy(t), Failed: w.failed + 1, Runs: w.job.Attempt, Err: err, Now: time.Now(),
+		Task: t, Policy: l.config.Registry.RetryPolicy(t), Failed: failed + 1, Runs: attempt, Err: err, Now: time.Now(),
 	}.Decide()
 }
 
@@ -83,7 +86,7 @@ func (l *lane) postpone(w *work, o outcome) bool {
 		return false
 	}
 	t := w.job.Task
-	l.log.Info("task waits", "task_id", t.TaskID, "user_id", t.UserID, "attempt", w.job.Attempt, "for", p.For,
+	l.log.Info("task waits", "task_id", t.TaskID, "user_id", t.UserID, "attempt", w.context.Load().Attempt(), "for", p.For,
 		"until", p.Until.UTC(), "why", o.decision.Why, "error", o.err)
 	l.meter.of(t).retried(o.decision)
 	w.free()
@@ -120,14 +123,20 @@ type outcome struct {
 // conclude ends the job with an outcome, frees its slot and keeps the books;
 // false if it had ended before.
 func (l *lane) conclude(w *work, o outcome) bool {
-	j, ran := w.job, time.Since(w.started)
+	j := w.job
+	var ran time.Duration
 	var event *schemas.Event
 	concluded := w.held.Conclude(j, func(s *journal.Shard) *schemas.Event {
 		event = terminalEvent(s, j, o)
-		queued := w.started.Sub(j.Payload.(*journal.Delivery).Created())
+		start := w.started
+		if start.IsZero() { // told to stop before it started
+			start = time.Now()
+		}
+		queued := start.Sub(j.Payload.(*journal.Delivery).Created())
+		ran = time.Since(start)
 		event.Metrics = &schemas.Metrics{QueuedMS: inMilliseconds(max(queued, 0)), RunMS: inMilliseconds(ran)}
-		if w.context != nil {
-			w.context.Totals().Fill(event)
+		if c := w.context.Load(); c != nil {
+			c.Totals().Fill(event)
 		}
 		return event
 	})

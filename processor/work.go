@@ -5,28 +5,23 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/aiecs/tasklane/internal/journal"
 )
 
 // work is one attempt at a job: its context, and what it holds.
 type work struct {
-	lane   *lane
-	queued *queued
-	held   *journal.Held
-	job    *journal.Job
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	limits limits
-	// failed attempts before this one, and what they left.
-	failed      int
-	checkpoints map[string]jsontext.Value
-	context     *Context // once the handler runs
-	stop        atomic.Pointer[stoppedError]
-	started     time.Time // set before the handler runs
-	freed       atomic.Bool
-	runaway     atomic.Bool
+	lane    *lane
+	queued  *queued
+	held    *journal.Held
+	job     *journal.Job
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	limits  limits
+	context atomic.Pointer[Context] // once the handler runs
+	stop    atomic.Pointer[stoppedError]
+	started time.Time // set under the shard's lock, before the handler runs
+	freed   atomic.Bool
+	runaway atomic.Bool
 	// touched is how long after the start the handler last said something.
 	touched atomic.Int64
 }

@@ -118,11 +118,11 @@ func (h *Held) Begin(j *Job, work any) (begun bool) {
 	return begun
 }
 
-// Begun is what an attempt that is to start needs to know: how many failed
-// before it, and what they left.
-func (h *Held) Begun(j *Job) (failed int, checkpoints map[string]jsontext.Value) {
-	h.do(func(*Shard) { failed, checkpoints = j.past.failed, j.past.checkpoints })
-	return failed, checkpoints
+// Begun is what an attempt needs to know: its number, which a take-over may
+// change, how many failed before it, and what they left.
+func (h *Held) Begun(j *Job) (attempt, failed int, checkpoints map[string]jsontext.Value) {
+	h.do(func(*Shard) { attempt, failed, checkpoints = j.Attempt, j.past.failed, j.past.checkpoints })
+	return attempt, failed, checkpoints
 }
 
 // Report appends an event of a started job. It waits while too many of the

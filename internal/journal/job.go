@@ -23,8 +23,9 @@ func IdentityOf(userID, taskID string) Identity {
 }
 
 // Job is one record of the lane from its receipt until its end has counted.
-// The exported fields are set before [Shard.Receive] and not changed after,
-// but for Attempt. Everything else belongs to the shard.
+// The exported fields are set before [Shard.Receive] and not changed after, but
+// for Attempt and NotBefore, which are read under the shard's lock, and Wait.
+// Everything else belongs to the shard.
 type Job struct {
 	Offset   int64
 	Identity Identity
