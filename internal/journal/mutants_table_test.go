@@ -168,7 +168,7 @@ func waitMutants() []mutant {
 		{rule: "wait: the record counts before the event says so", edits: []edit{
 			{"postpone.go", "\ts.port.AppendWait(WaitRecord{Stamp: s.waitStamp(), Key: waitKey(s.config.Shard.Lane, j.Task, at), Job: j, Wait: wait})\n",
 				"\ts.port.AppendWait(WaitRecord{Stamp: s.waitStamp(), Key: waitKey(s.config.Shard.Lane, j.Task, at), Job: j, Wait: wait})\n\ts.post(j, s.waitEvent(j, j.postponed, true))\n"}}},
-		{rule: "wait: `running` counts before the record is written", edits: []edit{
+		{rule: "wait: `running` counts before the record is written", by: "^TestWaitingRecord", edits: []edit{
 			{"postpone.go", "j.written || j.inFlight > 0 || j.begun && !j.current() {", "j.written {"}}},
 		{rule: "wait: the job is finished when the event has counted", edits: []edit{
 			{"postpone.go", "\ts.post(j, s.waitEvent(j, p, true))\n", "\ts.post(j, s.waitEvent(j, p, true))\n\tj.finished = true\n\ts.settleWaiter(w)\n"}}},
@@ -184,6 +184,21 @@ func waitMutants() []mutant {
 			{"shard.go", "case s.blocked[j.Offset] != nil && s.unblock(j):", "case false:"}}},
 		{rule: "wait: what was replaced is told again after a doubt", edits: []edit{
 			{"waitfollow.go", "\t\t\tj.successor = nil\n\t\t\ts.replace(j, w)\n", "\t\t\t_ = w\n"}}},
+		// The worlds come to this too, but seldom.
+		{rule: "wait: an end is dropped if another owner let the task wait", by: "^TestRetakeDrops", edits: []edit{
+			{"takeover.go", "if p.event.Deferred || p.job.successor != nil {", "if p.event.Deferred {"}}},
+		{rule: "wait: a record that stands twice is written again", by: "^TestRecordThat", edits: []edit{
+			{"waitlog.go", "case e.Stamp.Epoch < l.fold.Epoch || e.Stamp.Seq < l.fold.Seq:", "case e.Stamp.Epoch < l.fold.Epoch:"}}},
+		{rule: "wait: what cannot be read is read again", edits: []edit{
+			{"shard.go", "		if s.waits.torn {\n", "		if false {\n"}}},
+		{rule: "wait: a job that runs is not found a second time", edits: []edit{
+			{"takeover.go", "\t\tw.job, w.settled, j.waiter = j, true, w\n", ""}}},
+		{rule: "wait: what waited and has ended is recognised", edits: []edit{
+			{"window.go", "if !w.seen[t.identity].ended {", "if true {"}}},
+		{rule: "wait: what another owner buried is recognised", by: "^TestTask", edits: []edit{
+			{"takeover.go", "\t\ts.recognise(j)\n", ""}}},
+		{rule: "wait: what expires first may not begin", by: "^TestWaitingTask", edits: []edit{
+			{"waiting.go", "\tcase w.expires:\n\t\treturn time.UnixMilli(never)\n", ""}}},
 		{rule: "wait: stale records are buried", edits: []edit{
 			{"waitfollow.go", "\tstale := s.waits.stale\n", "\tvar stale []staleWait\n"}}},
 		{rule: "retry: queued again once the attempt is closed", edits: []edit{

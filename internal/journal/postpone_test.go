@@ -347,3 +347,24 @@ func TestTaskThatHasWaitedIsRecognisedAfterADoubt(t *testing.T) {
 		t.Fatalf("sent again it is no repeat: the last record is %+v", d.last())
 	}
 }
+
+// A `running` that never counts must leave no trace of an attempt in the waiting
+// log, and no checkpoint may be missing there.
+func TestWaitingRecordComesAfterAllItTells(t *testing.T) {
+	s, d := taken(t)
+	j := begun(t, s, 0, "a")
+	s.Appended(d.last().Stamp, 1) // acknowledged, and not read yet
+	e := s.NewEvent(j, schemas.KindCheckpoint, schemas.Running)
+	e.Checkpoint = &schemas.Checkpoint{Name: "step", Result: []byte("1")}
+	s.Report(j, e)
+	s.Postpone(j, Postponement{For: schemas.WaitTime, Until: d.now.Add(time.Hour)})
+	for n := 1; n <= 2; n++ {
+		if len(d.waits) != 1 {
+			t.Fatalf("the waiting record is written before record %d has counted", n)
+		}
+		s.Follow([]Entry{entry(t, int64(n), d.records[n])}, int64(n)+1)
+	}
+	if len(d.waits) != 2 || string(d.waits[1].Wait.Checkpoints["step"]) != "1" || d.waits[1].Wait.Attempts != 0 {
+		t.Fatalf("then it says %+v", d.waits[len(d.waits)-1].Wait)
+	}
+}
