@@ -130,7 +130,7 @@ func TestWaitingTaskExpires(t *testing.T) {
 	w := newWorld(t)
 	ran := newCounts()
 	w.start(short(time.Nanosecond, t), handlers(map[string]processor.Handler{"once": ran.once}))
-	expires := time.Now().Add(time.Second)
+	expires := time.Now().Add(time.Second).Truncate(time.Millisecond)
 	w.send(schemas.LaneFast, task("e", "once", `"not_before":"2999-01-01T00:00:00Z"`,
 		fmt.Sprintf(`"expires_at":%q`, expires.UTC().Format(time.RFC3339Nano))))
 	end := w.end("e")

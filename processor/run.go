@@ -125,9 +125,9 @@ type outcome struct {
 func (l *lane) conclude(w *work, o outcome) bool {
 	j := w.job
 	var ran time.Duration
-	var event *schemas.Event
+	var said schemas.Event // the event itself is the shard's from then on
 	concluded := w.held.Conclude(j, func(s *journal.Shard) *schemas.Event {
-		event = terminalEvent(s, j, o)
+		event := terminalEvent(s, j, o)
 		start := w.started
 		if start.IsZero() { // told to stop before it started
 			start = time.Now()
@@ -138,11 +138,12 @@ func (l *lane) conclude(w *work, o outcome) bool {
 		if c := w.context.Load(); c != nil {
 			c.Totals().Fill(event)
 		}
+		said = *event
 		return event
 	})
 	if concluded {
-		l.meter.of(j.Task).finished(event.Status, ran)
-		l.logEnd(j, event, o.err)
+		l.meter.of(j.Task).finished(said.Status, ran)
+		l.logEnd(j, &said, o.err)
 	}
 	w.free()
 	return concluded

@@ -72,22 +72,23 @@ func (w *work) stopped(err error) error {
 // end ends a job that nobody works on. If somebody has begun to meanwhile, the
 // work is told to stop.
 func (l *lane) end(h *journal.Held, j *journal.Job, why *stoppedError) {
-	var event *schemas.Event
+	var said schemas.Event // the event itself is the shard's from then on
 	var begun *work
 	concluded := h.Conclude(j, func(s *journal.Shard) *schemas.Event {
 		if w, ok := j.Payload.(*journal.Delivery).Work.(*work); ok && !w.freed.Load() {
 			begun = w
 			return nil
 		}
-		event = terminalEvent(s, j, outcome{err: why})
+		event := terminalEvent(s, j, outcome{err: why})
+		said = *event
 		return event
 	})
 	switch {
 	case begun != nil:
 		l.stopWork(begun, why)
 	case concluded:
-		l.meter.of(j.Task).ended(event.Status)
-		l.logEnd(j, event, why)
+		l.meter.of(j.Task).ended(said.Status)
+		l.logEnd(j, &said, why)
 	}
 }
 
