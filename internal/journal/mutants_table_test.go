@@ -119,7 +119,7 @@ func runMutants() []mutant {
 			{"shard.go", "if s.phase == phaseForgotten || !j.endable() {", "if !j.endable() {"},
 			{"shard.go", "\tif s.phase != phaseRunning {\n\t\ts.outbox.add(pending{job: j, event: e, offset: -1})\n\t\treturn\n\t}\n", ""}}},
 		{rule: "run: a dead letter is acknowledged before its end is written", edits: []edit{
-			{"shard.go", "\t\tj.stage = stageBurying\n\t\ts.port.Bury(j)\n", "\t\tj.stage = stageBurying\n\t\ts.Buried(j)\n"}}},
+			{"shard.go", "\tj.stage = stageBurying\n\ts.port.Bury(j)\n", "\tj.stage = stageBurying\n\ts.Buried(j)\n"}}},
 		{rule: "run: another lane's past is not the job's", by: "^TestShard", edits: []edit{
 			{"shard.go", "p != nil && p.identity == j.Identity && j.identified()", "p != nil"}}},
 	}

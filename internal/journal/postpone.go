@@ -165,10 +165,15 @@ func (s *Shard) rouse(w *waiter) bool {
 	return true
 }
 
-// ready queues an activated job, unless it has lost too many attempts.
+// ready queues an activated job, unless it has lost too many attempts, or is not
+// a task by the rules of this version.
 func (s *Shard) ready(j *Job) {
 	j.stage = stageQueued
-	if j.convicted() {
+	switch {
+	case j.Invalid != nil:
+		s.refuse(j)
+		return
+	case j.convicted():
 		s.condemn(j, s.lostEvent(j))
 		return
 	}

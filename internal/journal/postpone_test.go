@@ -368,3 +368,22 @@ func TestWaitingRecordComesAfterAllItTells(t *testing.T) {
 		t.Fatalf("then it says %+v", d.waits[len(d.waits)-1].Wait)
 	}
 }
+
+// A newer version's rules refuse what an older one let wait.
+func TestWaitingTaskThatIsNoneAnyMoreIsRefused(t *testing.T) {
+	s, d := taken(t)
+	w := letWait(t, s, d, works(t, s, d, job(0, "a")), d.now.Add(time.Hour))
+	task := w.payload.(*Job).Task
+	w.payload.(*Job).Invalid = &schemas.InvalidTaskError{Problem: "is too old", Task: task}
+	offered := len(d.offered)
+	d.now = d.now.Add(time.Hour)
+	s.Tick()
+	if len(d.offered) != offered || len(d.buried) != 1 {
+		t.Fatalf("offered %d times, %d letters", len(d.offered)-offered, len(d.buried))
+	}
+	s.Buried(d.buried[0])
+	d.turn(t, s)
+	if s.waits.waiters.count != 0 || len(s.active) != 0 || !s.Quiet() {
+		t.Fatalf("%d waiters, %d active", s.waits.waiters.count, len(s.active))
+	}
+}

@@ -152,3 +152,24 @@ func TestShardAsksWhenItsFenceRaisedOnlyTheJournal(t *testing.T) {
 		t.Fatalf("phase %d, asked %d times", s.phase, d.confirms)
 	}
 }
+
+// A lane was deleted and made anew: two tasks wait that had the same offset. The
+// older one's lane record will never come.
+func TestWaiterOfADeletedLaneIsNotForgotten(t *testing.T) {
+	s, d := newShard(t)
+	z := &zombie{t: t, s: s, epoch: d.now.UnixMilli() - 50}
+	z.lets(job(0, "old"), Wait{For: "time"})
+	z.lets(job(0, "new"), Wait{For: "time"})
+	s.TakeOver()
+	s.Loaded(Commit{Offset: -1}, Bounds{}, Bounds{0, 3})
+	d.landForeign(s, z.waits...)
+	d.turn(t, s)
+	if resting := s.waits.waiters.resting; len(resting) != 1 || resting[0].identity != IdentityOf("u", "old") {
+		t.Fatalf("%d rest", len(resting))
+	}
+	s.Receive(job(0, "new"))
+	d.turn(t, s)
+	if len(s.waits.waiters.resting) != 2 || len(s.blocked) != 0 || s.tracker.prefix != 1 {
+		t.Fatalf("%d rest, %d blocked, prefix %d", len(s.waits.waiters.resting), len(s.blocked), s.tracker.prefix)
+	}
+}
