@@ -2,6 +2,8 @@ package processor
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,13 +22,16 @@ type governor struct {
 
 	mu sync.RWMutex
 	// doom is the cancels by the identity that shards know, with when they expire.
-	doom map[journal.Identity]time.Time
-	// missed are cancels that came while a shard was being taken over. They are
-	// confined to run.
-	missed []control.Identity
+	doom    map[journal.Identity]time.Time
+	sweepAt int // how many there are when those that have expired are dropped
+	// missed are cancels that came while a shard was being taken over; all that
+	// are in force are tried again if there are too many. Both are confined to run.
+	missed    map[control.Identity]struct{}
+	missedAll bool
 }
 
-// missedRetry is when they are tried again, maxMissed how many are kept one by one.
+// missedRetry is how often they are tried again, maxMissed how many are kept one
+// by one.
 const (
 	missedRetry = 200 * time.Millisecond
 	maxMissed   = 10_000
@@ -43,7 +48,9 @@ func newGovernor(c *Config) (*governor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &governor{controls: controls, doom: map[journal.Identity]time.Time{}}, nil
+	return &governor{
+		controls: controls, doom: map[journal.Identity]time.Time{}, missed: map[control.Identity]struct{}{},
+	}, nil
 }
 
 func (g *governor) cancelled(t *schemas.Task) *stoppedError {
@@ -96,20 +103,16 @@ func (g *governor) run(ctx context.Context, started func()) error {
 	case err := <-ended:
 		return err
 	}
+	again := time.NewTicker(missedRetry)
+	defer again.Stop()
 	for {
-		var again <-chan time.Time
-		if len(g.missed) > 0 {
-			again = time.After(missedRetry)
-		}
 		select {
 		case err := <-ended:
 			return err
 		case <-changes.Changed():
 			g.obey(changes.Take())
-		case <-again:
-			missed := g.missed
-			g.missed = nil
-			g.cancel(missed)
+		case <-again.C:
+			g.cancel(g.takeMissed())
 		}
 	}
 }
@@ -130,15 +133,37 @@ func (g *governor) obey(c control.Change) {
 	}
 }
 
+// takeMissed are the cancels to try again.
+func (g *governor) takeMissed() (ids []control.Identity) {
+	if g.missedAll {
+		ids = g.allCancels()
+	} else {
+		ids = slices.Collect(maps.Keys(g.missed))
+	}
+	g.missedAll = false
+	clear(g.missed)
+	return ids
+}
+
 // cancel ends the tasks wherever a lane holds them.
 func (g *governor) cancel(ids []control.Identity) {
+	if len(ids) == 0 {
+		return
+	}
 	for _, l := range g.lanes {
 		held := l.consumer.Held()
 		for _, id := range ids {
-			if !l.cancel(held, id) && len(g.missed) < maxMissed {
-				g.missed = append(g.missed, id)
+			if !l.cancel(held, id) {
+				g.miss(id)
 			}
 		}
+	}
+}
+
+func (g *governor) miss(id control.Identity) {
+	if g.missed[id] = struct{}{}; len(g.missed) > maxMissed {
+		g.missedAll = true
+		clear(g.missed)
 	}
 }
 
@@ -167,6 +192,12 @@ func (g *governor) note(c control.Change) {
 			g.doom[journal.IdentityOf(id.UserID, id.TaskID)] = one.ExpiresAt.Time
 		}
 	}
+	if len(g.doom) < g.sweepAt {
+		return
+	}
+	now := time.Now()
+	maps.DeleteFunc(g.doom, func(_ journal.Identity, expires time.Time) bool { return !now.Before(expires) })
+	g.sweepAt = max(2*len(g.doom), maxMissed)
 }
 
 // rules are the queue's rules by what is in force.
@@ -263,6 +294,10 @@ func (l *lane) setRules(rules map[ruleID]runqueue.Rule) {
 // cancel ends a task wherever the lane holds it; false if a shard cannot say yet
 // whether it does.
 func (l *lane) cancel(held []*journal.Held, id control.Identity) bool {
+	why := l.config.controls.cancelled(&schemas.Task{UserID: id.UserID, TaskID: id.TaskID})
+	if why == nil {
+		return true // it has expired: what waits goes on waiting
+	}
 	known := true
 	for _, h := range held {
 		j, at, sure := h.Find(journal.IdentityOf(id.UserID, id.TaskID))
@@ -270,9 +305,7 @@ func (l *lane) cancel(held []*journal.Held, id control.Identity) bool {
 		if j == nil {
 			continue
 		}
-		if why := l.config.controls.cancelled(j.Task); why != nil {
-			l.stop(h, j, at, why)
-		}
+		l.stop(h, j, at, why)
 	}
 	return known
 }

@@ -104,7 +104,7 @@ func (l *lane) Offer(h *journal.Held, j *journal.Job) {
 func (l *lane) Start(_ *journal.Held, j *journal.Job) {
 	work := workOf(j)
 	work.started = time.Now()
-	work.failed, work.checkpoints = j.Failures(), j.Remembered()
+	work.attempt, work.checkpoints = j.Attempt, j.Remembered()
 	l.meter.of(j.Task).active.Inc()
 	l.crew.run(work)
 }

@@ -125,6 +125,20 @@ func TestSnoozeDoesNotCount(t *testing.T) {
 	}
 }
 
+// TestWaitingTaskExpires when it says, though its time is centuries away.
+func TestWaitingTaskExpires(t *testing.T) {
+	w := newWorld(t)
+	ran := newCounts()
+	w.start(short(time.Nanosecond, t), handlers(map[string]processor.Handler{"once": ran.once}))
+	expires := time.Now().Add(time.Second).Truncate(time.Millisecond)
+	w.send(schemas.LaneFast, task("e", "once", `"not_before":"2999-01-01T00:00:00Z"`,
+		fmt.Sprintf(`"expires_at":%q`, expires.UTC().Format(time.RFC3339Nano))))
+	end := w.end("e")
+	if end.Status != schemas.Cancelled || end.ErrorCode != schemas.CodeExpired || end.Time.Before(expires) || len(ran.of("e")) != 0 {
+		t.Errorf("ended %s %s at %v, expires at %v, run %d times", end.Status, end.ErrorCode, end.Time, expires, len(ran.of("e")))
+	}
+}
+
 // TestDelayedTasks: none early, each once, over a change of processors, whether
 // they wait in the queue or in the log.
 func TestDelayedTasks(t *testing.T) {

@@ -46,10 +46,11 @@ func (l *lane) run(w *work, dog *watchdog) {
 
 // newContext is the handler's view of the attempt.
 func (l *lane) newContext(w *work) *Context {
-	w.context = NewContext(w.job.Task, l.name, w.job.Attempt, w.report)
-	w.context.base, w.context.heartbeat, w.context.remembered = l.log, w.touch, w.checkpoints
-	w.context.traceparent = w.job.Payload.(*journal.Delivery).Header(schemas.HeaderTraceparent)
-	return w.context
+	c := NewContext(w.job.Task, l.name, w.attempt, w.report)
+	c.base, c.heartbeat, c.remembered = l.log, w.touch, w.checkpoints
+	c.traceparent = w.job.Payload.(*journal.Delivery).Header(schemas.HeaderTraceparent)
+	w.context.Store(c)
+	return c
 }
 
 // finish ends the job, or lets it wait for another attempt.
@@ -65,8 +66,9 @@ func (l *lane) finish(w *work, o outcome) {
 
 func (l *lane) decide(w *work, err error) Decision {
 	t := w.job.Task
+	attempt, failed := w.held.Begun(w.job)
 	return Failure{
-		Task: t, Policy: l.config.Registry.RetryPolicy(t), Failed: w.failed + 1, Runs: w.job.Attempt, Err: err, Now: time.Now(),
+		Task: t, Policy: l.config.Registry.RetryPolicy(t), Failed: failed + 1, Runs: attempt, Err: err, Now: time.Now(),
 	}.Decide()
 }
 
@@ -81,7 +83,7 @@ func (l *lane) postpone(w *work, o outcome) bool {
 		return false
 	}
 	t := w.job.Task
-	l.log.Info("task waits", "task_id", t.TaskID, "user_id", t.UserID, "attempt", w.job.Attempt, "for", p.For,
+	l.log.Info("task waits", "task_id", t.TaskID, "user_id", t.UserID, "attempt", w.context.Load().Attempt(), "for", p.For,
 		"until", p.Until.UTC(), "why", o.decision.Why, "error", o.err)
 	l.meter.of(t).retried(o.decision)
 	w.free()
@@ -118,20 +120,27 @@ type outcome struct {
 // conclude ends the job with an outcome, frees its slot and keeps the books;
 // false if it had ended before.
 func (l *lane) conclude(w *work, o outcome) bool {
-	j, ran := w.job, time.Since(w.started)
-	var event *schemas.Event
+	j := w.job
+	var ran time.Duration
+	var said schemas.Event // the event itself is the shard's from then on
 	concluded := w.held.Conclude(j, func(s *journal.Shard) *schemas.Event {
-		event = terminalEvent(s, j, o)
-		queued := w.started.Sub(j.Payload.(*journal.Delivery).Created())
-		event.Metrics = &schemas.Metrics{QueuedMS: inMilliseconds(max(queued, 0)), RunMS: inMilliseconds(ran)}
-		if w.context != nil {
-			w.context.Totals().Fill(event)
+		event := terminalEvent(s, j, o)
+		start := w.started
+		if start.IsZero() { // told to stop before it started
+			start = time.Now()
 		}
+		queued := start.Sub(j.Payload.(*journal.Delivery).Created())
+		ran = time.Since(start)
+		event.Metrics = &schemas.Metrics{QueuedMS: inMilliseconds(max(queued, 0)), RunMS: inMilliseconds(ran)}
+		if c := w.context.Load(); c != nil {
+			c.Totals().Fill(event)
+		}
+		said = *event
 		return event
 	})
 	if concluded {
-		l.meter.of(j.Task).finished(event.Status, ran)
-		l.logEnd(j, event, o.err)
+		l.meter.of(j.Task).finished(said.Status, ran)
+		l.logEnd(j, &said, o.err)
 	}
 	w.free()
 	return concluded

@@ -50,8 +50,10 @@ func (l *lane) stopWork(w *work, why *stoppedError) {
 		if w.freed.Load() {
 			return
 		}
-		w.runaway.Store(true)
-		l.meter.running.Inc()
+		if w.context.Load() != nil { // its handler runs
+			w.runaway.Store(true)
+			l.meter.running.Inc()
+		}
 		if !l.conclude(w, outcome{err: why}) {
 			l.returned(w)
 		}
@@ -67,15 +69,26 @@ func (w *work) stopped(err error) error {
 	return err
 }
 
-// end ends a job that nobody works on.
+// end ends a job that nobody works on. If somebody has begun to meanwhile, the
+// work is told to stop.
 func (l *lane) end(h *journal.Held, j *journal.Job, why *stoppedError) {
-	var event *schemas.Event
-	if h.Conclude(j, func(s *journal.Shard) *schemas.Event {
-		event = terminalEvent(s, j, outcome{err: why})
+	var said schemas.Event // the event itself is the shard's from then on
+	var begun *work
+	concluded := h.Conclude(j, func(s *journal.Shard) *schemas.Event {
+		if w, ok := j.Payload.(*journal.Delivery).Work.(*work); ok && !w.freed.Load() {
+			begun = w
+			return nil
+		}
+		event := terminalEvent(s, j, outcome{err: why})
+		said = *event
 		return event
-	}) {
-		l.meter.of(j.Task).ended(event.Status)
-		l.logEnd(j, event, why)
+	})
+	switch {
+	case begun != nil:
+		l.stopWork(begun, why)
+	case concluded:
+		l.meter.of(j.Task).ended(said.Status)
+		l.logEnd(j, &said, why)
 	}
 }
 

@@ -19,12 +19,12 @@ type work struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	limits limits
-	// failed attempts before this one, and what they left.
-	failed      int
+	// The attempt's number at its start, and what earlier ones left.
+	attempt     int
 	checkpoints map[string]jsontext.Value
-	context     *Context // once the handler runs
+	context     atomic.Pointer[Context] // once the handler runs
 	stop        atomic.Pointer[stoppedError]
-	started     time.Time // set before the handler runs
+	started     time.Time // set under the shard's lock, before the handler runs
 	freed       atomic.Bool
 	runaway     atomic.Bool
 	// touched is how long after the start the handler last said something.

@@ -88,3 +88,36 @@ func TestCutLetterKeepsItsReasons(t *testing.T) {
 		}
 	}
 }
+
+func TestWaitingRecordKeepsTheSendersHeaders(t *testing.T) {
+	own := kgo.RecordHeader{Key: "traceparent", Value: []byte("00-1")}
+	lane := &kgo.Record{Value: []byte("task"), Headers: []kgo.RecordHeader{
+		own, {Key: schemas.HeaderReason, Value: []byte("old")}, {Key: schemas.HeaderWaiting, Value: []byte("old")}, {Key: schemas.HeaderEpoch, Value: []byte("1")},
+	}}
+	stamp := Stamp{"fast/3", 7, 2}
+	record := &kgo.Record{Headers: stamp.Headers()}
+	wait := &Wait{For: schemas.WaitTime, Offset: 5, Created: schemas.AtTime(time.UnixMilli(1))}
+	if err := fillWait(record, WaitRecord{Stamp: stamp, Job: &Job{Payload: &Delivery{record: lane}}, Wait: wait}); err != nil {
+		t.Fatal(err)
+	}
+	if read, ok := ReadStamp(record.Headers); !ok || read != stamp || string(record.Value) != "task" || len(record.Headers) != 5 {
+		t.Fatalf("stamp %+v, value %q, headers %v", read, record.Value, record.Headers)
+	}
+	if read, err := decodeWait(headerOf(record, schemas.HeaderWaiting)); err != nil || read.Offset != 5 {
+		t.Errorf("waits as %+v: %v", read, err)
+	}
+	if got := string(headerOf(record, own.Key)); got != "00-1" {
+		t.Errorf("the sender's header is %q", got)
+	}
+	if len(lane.Headers) != 4 {
+		t.Error("the lane's record was changed")
+	}
+	fence := &kgo.Record{}
+	if err := fillWait(fence, WaitRecord{Sign: &schemas.Sign{Kind: schemas.KindFence, Shard: "fast/3", Epoch: 7, Seq: 1}}); err != nil || len(fence.Value) == 0 {
+		t.Errorf("a fence has the value %q: %v", fence.Value, err)
+	}
+	tombstone := &kgo.Record{}
+	if err := fillWait(tombstone, WaitRecord{Stamp: stamp}); err != nil || tombstone.Value != nil {
+		t.Errorf("a tombstone has the value %q: %v", tombstone.Value, err)
+	}
+}

@@ -117,6 +117,13 @@ func (h *Held) Begin(j *Job, work any) (begun bool) {
 	return begun
 }
 
+// Begun is the number of the attempt that runs, which a take-over may change, and
+// how many failed before it.
+func (h *Held) Begun(j *Job) (attempt, failed int) {
+	h.do(func(*Shard) { attempt, failed = j.Attempt, j.past.failed })
+	return attempt, failed
+}
+
 // Report appends an event of a started job. It waits while too many of the
 // job's reports have not counted yet. The error is ctx's, or says that the job
 // has ended.

@@ -23,8 +23,9 @@ func IdentityOf(userID, taskID string) Identity {
 }
 
 // Job is one record of the lane from its receipt until its end has counted.
-// The exported fields are set before [Shard.Receive] and not changed after,
-// but for Attempt. Everything else belongs to the shard.
+// The exported fields are set before [Shard.Receive] and not changed after, but
+// for Attempt and NotBefore, which are read under the shard's lock, and Wait.
+// Everything else belongs to the shard.
 type Job struct {
 	Offset   int64
 	Identity Identity
@@ -107,9 +108,6 @@ func (j *Job) endable() bool {
 // Suspects run one at a time, so that a task which kills its process convicts
 // only itself.
 func (j *Job) Suspect() bool { return j.past.lost() > 0 }
-
-// Failures is how many attempts ended with an error that was worth another one.
-func (j *Job) Failures() int { return j.past.failed }
 
 // Remembered are the checkpoints of earlier attempts.
 func (j *Job) Remembered() map[string]jsontext.Value { return j.past.checkpoints }

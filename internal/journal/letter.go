@@ -153,12 +153,16 @@ func (j *Job) obituary() obituary {
 	return o
 }
 
-// Conclude appends a job's last event, which build makes; where the event is
-// one of those that a dead letter goes before, the letter is written first.
-// False if the job has ended already or is not ours any more.
+// Conclude appends a job's last event, which build makes under the shard's lock;
+// where the event is one of those that a dead letter goes before, the letter is
+// written first. False if the job has ended already or is not ours any more, or
+// build has made none.
 func (h *Held) Conclude(j *Job, build func(*Shard) *schemas.Event) (concluded bool) {
 	h.do(func(s *Shard) {
 		e := build(s)
+		if e == nil {
+			return
+		}
 		if h.consumer.config.Letters.buries(j, e) {
 			concluded = s.Condemn(j, e)
 			return

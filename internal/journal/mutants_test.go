@@ -74,6 +74,9 @@ func (m *mutant) run(t *testing.T, by string) (caught bool, output string) {
 		case !errors.As(err, &exit):
 			t.Fatalf("run: %v", err)
 		}
+		if strings.Contains(string(out), "panic: test timed out") {
+			t.Fatalf("the tests did not end in time, which shows nothing\n%s", verdict(string(out)))
+		}
 		return true, verdict(string(out))
 	}
 	return false, ""
@@ -125,7 +128,7 @@ func write(t *testing.T, name string, b []byte) {
 func verdict(output string) string {
 	var test, why string
 	var once sync.Once
-	said := regexp.MustCompile(`\b(I[123]|KNOW|COMMIT|WINDOW|LOST|START|STUCK|ATTEMPT|RUNNING|REPEAT|CONFIRM|OFFER|ENCODE|TWICE): .*|panic: .*`)
+	said := regexp.MustCompile(`\b(I[123]|KNOW|COMMIT|WINDOW|LOST|START|STUCK|ATTEMPT|RUNNING|REPEAT|CONFIRM|OFFER|ENCODE|TWICE|WAIT|GRAVE): .*|panic: .*`)
 	for line := range strings.Lines(output) {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "); ok {
 			test, _, _ = strings.Cut(name, " (")

@@ -93,6 +93,7 @@ func (s *Shard) waitOf(j *Job) *Wait {
 	w := &Wait{
 		For: j.postponed.For, Offset: j.Offset, From: j.Wait.waitID(), from: j.Wait, Created: schemas.AtTime(s.port.Created(j)),
 		Attempts: p.attempts, Started: p.running, Failed: p.failed, Handed: p.handed, Checkpoints: p.checkpoints,
+		Expires: j.Task.ExpiresAt,
 	}
 	if !j.postponed.Until.IsZero() {
 		until := schemas.AtTime(j.postponed.Until)
@@ -117,8 +118,8 @@ func (s *Shard) replace(j *Job, w *waiter) {
 	p := j.postponed
 	if p == nil { // another owner, or an earlier life of this one, wrote it
 		p = &Postponement{For: schemas.WaitTime}
-		if w.due != never {
-			p.Until = time.UnixMilli(w.due)
+		if !w.expires {
+			p.Until = w.notBefore()
 		}
 	}
 	s.post(j, s.waitEvent(j, p, true))
@@ -164,10 +165,15 @@ func (s *Shard) rouse(w *waiter) bool {
 	return true
 }
 
-// ready queues an activated job, unless it has lost too many attempts.
+// ready queues an activated job, unless it has lost too many attempts, or is not
+// a task by the rules of this version.
 func (s *Shard) ready(j *Job) {
 	j.stage = stageQueued
-	if j.convicted() {
+	switch {
+	case j.Invalid != nil:
+		s.refuse(j)
+		return
+	case j.convicted():
 		s.condemn(j, s.lostEvent(j))
 		return
 	}
@@ -187,10 +193,7 @@ func (s *Shard) activate(w *waiter) *Job {
 	j.Offset, j.Identity, j.Wait, j.waiter = w.offset, w.identity, w.stamp, w
 	j.past = j.base()
 	j.Attempt = j.past.attempts
-	j.NotBefore = time.Time{}
-	if w.due != never {
-		j.NotBefore = time.UnixMilli(w.due)
-	}
+	j.NotBefore = w.notBefore()
 	j.slot = len(s.active)
 	s.active = append(s.active, j)
 	w.job, w.payload = j, nil
@@ -219,13 +222,19 @@ func (s *Shard) release(j *Job) {
 // over does what follows from a job's end having counted.
 func (s *Shard) over(j *Job) {
 	if j.waiter != nil {
-		if j.past.ended {
-			s.window.end(endedTask{identity: j.Identity, source: j.Offset, journal: j.past.endedAt})
-		}
+		s.recognise(j)
 		s.bury(j.waiter)
 	}
 	if j.successor != nil {
 		s.settleWaiter(j.successor)
+	}
+}
+
+// recognise remembers the task of a waiting record that has ended, should it be
+// sent again.
+func (s *Shard) recognise(j *Job) {
+	if j.past.ended {
+		s.window.end(endedTask{identity: j.Identity, source: j.Offset, journal: j.past.endedAt})
 	}
 }
 

@@ -210,3 +210,180 @@ func TestBuriedWaiterIsGivenBack(t *testing.T) {
 		t.Fatalf("%d waiters, %d resting, %d given back", s.waits.waiters.count, len(s.waits.waiters.resting), len(d.discarded))
 	}
 }
+
+// A waiting task ends when it expires, not when its time would have come; it may
+// not begin in between.
+func TestWaitingTaskExpiresInTime(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		s, d := taken(t)
+		expires := schemas.AtTime(d.now.Add(time.Hour))
+		j := job(0, "a")
+		j.Task.ExpiresAt = &expires
+		var until time.Time // told to go on
+		if !told {
+			until = d.now.Add(24 * time.Hour)
+		}
+		w := letWait(t, s, d, works(t, s, d, j), until)
+		offered := len(d.offered)
+		d.now = expires.Add(-wakeAhead - time.Millisecond)
+		s.Tick()
+		if len(d.offered) != offered {
+			t.Fatal("roused before it expires")
+		}
+		d.now = expires.Add(-wakeAhead)
+		s.Tick()
+		if len(d.offered) != offered+1 || w.job == nil || w.job.NotBefore.Before(expires.Add(time.Hour)) {
+			t.Fatalf("offered %d times; it may begin at %v though it expires at %v", len(d.offered)-offered, w.job.NotBefore, expires)
+		}
+	}
+}
+
+func TestPostponeShortLongAndNotYet(t *testing.T) {
+	s, d := taken(t)
+	short, long := d.now.Add(5*time.Second), d.now.Add(5*time.Second+time.Millisecond)
+
+	j := works(t, s, d, job(0, "short"))
+	if !s.Postpone(j, Postponement{For: schemas.WaitTime, Until: short}) || s.Postpone(j, Postponement{Until: short}) || s.Working() != 0 {
+		t.Fatal("an attempt is put off once, and nobody works on it then")
+	}
+	if n := len(d.offered); n != 1 {
+		t.Fatalf("offered %d times before it is told that the attempt is over", n)
+	}
+	d.turn(t, s)
+	if len(d.offered) != 2 || !j.NotBefore.Equal(short) || len(d.waits) != 1 {
+		t.Fatalf("offered %d times, not before %v, %d records of the waiting log", len(d.offered), j.NotBefore, len(d.waits))
+	}
+
+	queued := job(1, "queued")
+	s.Receive(queued)
+	if !s.Postpone(queued, Postponement{For: schemas.WaitPause, Until: short}) || len(d.offered) != 4 || !queued.NotBefore.Equal(short) {
+		t.Fatalf("a queued job that waits shortly is offered again at once: %d, %v", len(d.offered), queued.NotBefore)
+	}
+	if !s.Postpone(queued, Postponement{For: schemas.WaitPause, Until: long}) || queued.stage != stageDeferring {
+		t.Fatal("a queued job that waits long goes to the waiting log")
+	}
+
+	later := job(2, "later")
+	later.NotBefore = long
+	s.Receive(later)
+	d.turn(t, s)
+	for _, one := range []*Job{queued, later} {
+		if w := s.waits.waiters.byIdentity[one.Identity]; w == nil || w.at < 0 || w.due != long.UnixMilli() || !one.finished {
+			t.Errorf("%s does not rest until its time: %+v", one.Task.TaskID, w)
+		}
+	}
+	if len(d.offered) != 4 {
+		t.Fatalf("offered %d times before their time", len(d.offered)-4)
+	}
+	d.now = long.Add(-wakeAhead)
+	s.Tick()
+	if len(d.offered) != 6 || !d.offered[5].NotBefore.Equal(long) {
+		t.Fatalf("offered %d times when their time is near", len(d.offered)-4)
+	}
+}
+
+// A task that was cancelled does not wait for its time first.
+func TestDoomedTaskIsRoused(t *testing.T) {
+	s, d := taken(t)
+	j := job(0, "a")
+	j.NotBefore = d.now.Add(time.Hour)
+	d.doomed = map[Identity]bool{j.Identity: true}
+	s.Receive(j)
+	d.turn(t, s)
+	if len(d.offered) != 1 || len(s.waits.waiters.resting) != 0 {
+		t.Fatalf("offered %d times, %d rest", len(d.offered), len(s.waits.waiters.resting))
+	}
+}
+
+// Waits are kept by the next owner, those in the queue as those in the log.
+func TestWaitsOutliveTheirOwner(t *testing.T) {
+	s, d := taken(t)
+	short, long := d.now.Add(4*time.Second), d.now.Add(time.Hour)
+	j := works(t, s, d, job(0, "short"))
+	s.Postpone(j, Postponement{For: schemas.WaitRetry, Until: short})
+	d.turn(t, s)
+	letWait(t, s, d, works(t, s, d, job(1, "long")), long)
+
+	next := New(s.config, d)
+	next.TakeOver()
+	s.Forget()
+	offered := len(d.offered)
+	next.Receive(job(0, "short"))
+	next.Receive(job(1, "long"))
+	d.reload(t, next)
+	w := next.waits.waiters.byIdentity[IdentityOf("u", "long")]
+	if w == nil || w.due != long.UnixMilli() || w.base != (waitBase{1, 1, 1, 0}) || w.at < 0 {
+		t.Fatalf("the waiting log's task: %+v", w)
+	}
+	if len(d.offered) != offered+1 || !d.offered[offered].NotBefore.Equal(short) || d.offered[offered].past.failed != 1 {
+		t.Fatalf("offered %d, %+v", len(d.offered)-offered, d.offered[offered:])
+	}
+}
+
+// The tombstone counts before the owner that doubts takes over again: the task is
+// recognised all the same.
+func TestTaskThatHasWaitedIsRecognisedAfterADoubt(t *testing.T) {
+	s, d := taken(t)
+	letWait(t, s, d, works(t, s, d, job(0, "a")), d.now.Add(time.Hour))
+	found := s.Find(IdentityOf("u", "a"))
+	s.Conclude(found, s.NewEvent(found, schemas.KindState, schemas.Cancelled))
+	for ; d.counted < len(d.records); d.counted++ { // but not its tombstone
+		s.Follow([]Entry{entry(t, int64(d.counted), d.records[d.counted])}, int64(d.counted)+1)
+	}
+	s.AppendFailed(Stamp{Epoch: s.own.Epoch}, timeout())
+	d.now = d.now.Add(2 * lastRetake)
+	s.Tick()
+	d.landed++
+	tombstone := d.waits[d.landed-1]
+	fence := d.counted
+	s.Loaded(Commit{Offset: -1}, Bounds{0, int64(fence)}, Bounds{0, d.waitsEnd()})
+	s.FollowWaits([]WaitEntry{{Offset: d.waitsEnd() - 1, Stamp: tombstone.Stamp, Key: tombstone.Key}}, d.waitsEnd())
+	for n, r := range d.records[:fence] {
+		s.Follow([]Entry{entry(t, int64(n), r)}, int64(n)+1)
+	}
+	d.turn(t, s)
+	s.Receive(job(1, "a"))
+	if e := d.last().Event; e == nil || e.Kind != schemas.KindRepeat {
+		t.Fatalf("sent again it is no repeat: the last record is %+v", d.last())
+	}
+}
+
+// A `running` that never counts must leave no trace of an attempt in the waiting
+// log, and no checkpoint may be missing there.
+func TestWaitingRecordComesAfterAllItTells(t *testing.T) {
+	s, d := taken(t)
+	j := begun(t, s, 0, "a")
+	s.Appended(d.last().Stamp, 1) // acknowledged, and not read yet
+	e := s.NewEvent(j, schemas.KindCheckpoint, schemas.Running)
+	e.Checkpoint = &schemas.Checkpoint{Name: "step", Result: []byte("1")}
+	s.Report(j, e)
+	s.Postpone(j, Postponement{For: schemas.WaitTime, Until: d.now.Add(time.Hour)})
+	for n := 1; n <= 2; n++ {
+		if len(d.waits) != 1 {
+			t.Fatalf("the waiting record is written before record %d has counted", n)
+		}
+		s.Follow([]Entry{entry(t, int64(n), d.records[n])}, int64(n)+1)
+	}
+	if len(d.waits) != 2 || string(d.waits[1].Wait.Checkpoints["step"]) != "1" || d.waits[1].Wait.Attempts != 0 {
+		t.Fatalf("then it says %+v", d.waits[len(d.waits)-1].Wait)
+	}
+}
+
+// A newer version's rules refuse what an older one let wait.
+func TestWaitingTaskThatIsNoneAnyMoreIsRefused(t *testing.T) {
+	s, d := taken(t)
+	w := letWait(t, s, d, works(t, s, d, job(0, "a")), d.now.Add(time.Hour))
+	task := w.payload.(*Job).Task
+	w.payload.(*Job).Invalid = &schemas.InvalidTaskError{Problem: "is too old", Task: task}
+	offered := len(d.offered)
+	d.now = d.now.Add(time.Hour)
+	s.Tick()
+	if len(d.offered) != offered || len(d.buried) != 1 {
+		t.Fatalf("offered %d times, %d letters", len(d.offered)-offered, len(d.buried))
+	}
+	s.Buried(d.buried[0])
+	d.turn(t, s)
+	if s.waits.waiters.count != 0 || len(s.active) != 0 || !s.Quiet() {
+		t.Fatalf("%d waiters, %d active", s.waits.waiters.count, len(s.active))
+	}
+}

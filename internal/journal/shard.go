@@ -176,13 +176,18 @@ func (s *Shard) sort(j *Job) {
 	case s.repeated(j) && !j.past.started: // started once, it was decided that it runs
 		s.conclude(j, s.repeatEvent(j))
 	case j.Invalid != nil:
-		j.stage = stageBurying
-		s.port.Bury(j)
+		s.refuse(j)
 	case j.convicted():
 		s.condemn(j, s.lostEvent(j))
 	default:
 		s.queue(j)
 	}
+}
+
+// refuse sends a record that cannot be run to the dead letters: [Shard.Buried].
+func (s *Shard) refuse(j *Job) {
+	j.stage = stageBurying
+	s.port.Bury(j)
 }
 
 // queue offers a job, or lets it wait elsewhere if its time is far off.

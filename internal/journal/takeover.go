@@ -340,6 +340,7 @@ func (s *Shard) reconcileWait(j *Job) {
 	switch w := s.waits.waiters.find(j.Identity, j.Wait); {
 	case w == nil:
 		j.finished = true
+		s.recognise(j)
 		s.release(j)
 	case w != j.waiter: // the waiting log was read again
 		s.discard(w)

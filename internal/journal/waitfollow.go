@@ -245,6 +245,9 @@ func (s *Shard) settlePredecessor(w *waiter) {
 	case known != nil && known.identity == w.identity && known.over():
 		s.settleWaiter(w)
 	default:
+		if older := s.blocked[w.offset]; older != nil { // of a lane that was deleted and made anew
+			s.settleWaiter(older)
+		}
 		s.blocked[w.offset] = w
 	}
 }

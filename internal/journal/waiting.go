@@ -3,9 +3,11 @@ package journal
 import (
 	"container/heap"
 	"fmt"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,6 +22,8 @@ type Wait struct {
 	For string `json:"for"`
 	// Until is nil for a task that waits to be told.
 	Until *schemas.Time `json:"until,omitzero"`
+	// Expires is the task's expires_at: it ends then, though its time is later.
+	Expires *schemas.Time `json:"expires,omitzero"`
 	// Offset is the task's record on the lane, From the waiting record that this
 	// one takes the place of ("epoch-seq"); "" for the lane's own.
 	Offset int64  `json:"offset"`
@@ -55,6 +59,14 @@ func decodeWait(b []byte) (*Wait, error) {
 	var ok bool
 	if w.from, ok = parseWaitID(w.From); !ok {
 		return nil, fmt.Errorf("decode waiting: from %.80q is no epoch-seq", w.From)
+	}
+	if w.Created.IsZero() || w.Offset < 0 {
+		return nil, fmt.Errorf("decode waiting: offset %d, created %v: both must be those of a lane record", w.Offset, w.Created)
+	}
+	for _, n := range []int{w.Attempts, w.Started, w.Failed, w.Handed} {
+		if n < 0 || n > math.MaxUint16 {
+			return nil, fmt.Errorf("decode waiting: %d is no number of attempts", n)
+		}
 	}
 	return w, nil
 }
@@ -113,12 +125,13 @@ type waiter struct {
 	stamp    State
 	from     State // the waiting record it took the place of; zero for the lane's
 	offset   int64 // of the task's record on the lane
-	due      int64 // Unix ms; never for one that waits to be told
+	due      int64 // Unix ms, when it goes to the run queue; never for one that waits to be told
 	identity Identity
 	base     waitBase
 	payload  any  // the port's
 	job      *Job // while it is to run, runs or is being ended
 	settled  bool // what it took the place of is known to be finished
+	expires  bool // due is when it expires, before its time has come
 	at       int32
 	next     *waiter // of the same identity
 }
@@ -134,13 +147,29 @@ func (w *waiter) past() past {
 // never is later than any time.
 const never = int64(1) << 62
 
+// notBefore is when its job may begin, the zero time for one that waits to be
+// told. What expires first never may: the run queue ends it.
+func (w *waiter) notBefore() time.Time {
+	switch {
+	case w.expires:
+		return time.UnixMilli(never)
+	case w.due == never:
+		return time.Time{}
+	}
+	return time.UnixMilli(w.due)
+}
+
 func newWaiter(stamp State, identity Identity, w *Wait, payload any) *waiter {
 	due := never
 	if w.Until != nil {
 		due = w.Until.UnixMilli()
 	}
+	expires := w.Expires != nil && w.Expires.UnixMilli() < due
+	if expires {
+		due = w.Expires.UnixMilli()
+	}
 	return &waiter{
-		stamp: stamp, from: w.from, offset: w.Offset, due: due, identity: identity, payload: payload, at: -1,
+		stamp: stamp, from: w.from, offset: w.Offset, due: due, expires: expires, identity: identity, payload: payload, at: -1,
 		base: waitBase{uint16(w.Attempts), uint16(w.Started), uint16(w.Failed), uint16(w.Handed)},
 	}
 }
