@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -90,6 +91,12 @@ func (b *Broker) serve(ctx context.Context, dir string) error {
 	b.addr = inner.Addr().String()
 	close(b.ready)
 	b.cfg.Logger.Info("embedded broker is ready", "addr", b.addr, "data_dir", b.cfg.DataDir)
+	ctx, cancel := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
+	defer cancel()
+	k := keeper{cluster: cluster, conns: &guard.conns, addr: b.addr, log: b.cfg.Logger}
+	keeping.Go(func() { k.run(ctx) })
 	u := upkeep{cluster: cluster, dir: dir, every: b.every, log: b.cfg.Logger, compacted: -1}
 	return u.run(ctx)
 }

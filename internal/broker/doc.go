@@ -22,6 +22,12 @@
 // batches. Compacted topics need retention.ms=-1, since retention applies to
 // them too. While a partition is compacted the broker answers nobody.
 //
+// # Groups
+//
+// As with Apache Kafka, a member that dies is expelled after its session
+// timeout, also while it joins, and one that waits for others is not. The engine
+// by itself does neither: see guardedConn.end and keeper.
+//
 // # The guard
 //
 // Only loopback addresses are served: there is no SASL and no TLS. Requests are

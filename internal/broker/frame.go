@@ -41,18 +41,19 @@ func checkSize(size int32, header []byte) error {
 
 // checkRequest checks one frame, without its size, that has passed checkSize.
 // What it lets through the engine can decode and handle without ending. The
-// times of the record batches in it are set to now: see stampBatch.
-func checkRequest(frame []byte, now time.Time) error {
+// times of the record batches in it are set to now: see stampBatch. It returns the
+// decoded request, or nil for a produce request, which is not decoded.
+func checkRequest(frame []byte, now time.Time) (kmsg.Request, error) {
 	key := kmsg.Key(binary.BigEndian.Uint16(frame))
 	version := int16(binary.BigEndian.Uint16(frame[2:]))
 	req := kmsg.RequestForKey(int16(key))
 	if req == nil || !allowed(key) {
-		return refuse("api key %d is not served here", key)
+		return nil, refuse("api key %d is not served here", key)
 	}
 	// A client newer than the engine asks for a version of ApiVersions that
 	// neither knows, and must be answered with those that it does know.
 	if version < 0 || version > req.MaxVersion() && key != kmsg.ApiVersions {
-		return refuse("%s version %d is not known", key.Name(), version)
+		return nil, refuse("%s version %d is not known", key.Name(), version)
 	}
 	req.SetVersion(version)
 	r := reader{src: frame[fixedHeaderBytes:]}
@@ -61,13 +62,13 @@ func checkRequest(frame []byte, now time.Time) error {
 		r.tags()
 	}
 	if r.bad {
-		return refuse("%s: the header ends early", key.Name())
+		return nil, refuse("%s: the header ends early", key.Name())
 	}
 	if key == kmsg.Produce {
-		return checkProduce(&r, version, now)
+		return nil, checkProduce(&r, version, now)
 	}
 	if err := req.ReadFrom(r.src); err != nil {
-		return refuse("%s version %d: %v", key.Name(), version, err)
+		return nil, refuse("%s version %d: %v", key.Name(), version, err)
 	}
-	return checkMeaning(req)
+	return req, checkMeaning(req)
 }

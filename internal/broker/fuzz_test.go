@@ -30,7 +30,7 @@ func FuzzCheckRequest(f *testing.F) {
 		if slowToRefuse(frame) {
 			return
 		}
-		if checkRequest(frame, time.UnixMilli(1_700_000_000_000)) != nil {
+		if _, err := checkRequest(frame, time.UnixMilli(1_700_000_000_000)); err != nil {
 			return
 		}
 		if err := decodeLikeEngine(frame); err != nil {

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -17,11 +18,11 @@ import (
 	"github.com/aiecs/tasklane/internal/kafkatest"
 )
 
-// ghostSession is the session timeout of the members: the shortest there is.
-const ghostSession = time.Second
+// ghostSession is the session timeout of the members: short, and still more than
+// a busy machine stands still.
+const ghostSession = 2 * time.Second
 
-// member speaks the group protocol by hand. Its methods fail the test at an
-// error of the network and return the broker's.
+// member speaks the group protocol by hand.
 type member struct {
 	t    *testing.T
 	ctx  context.Context
@@ -46,8 +47,7 @@ func newMember(t *testing.T, ctx context.Context, addr string) *member {
 func (m *member) rejoin() error {
 	resp, err := m.join.RequestWith(m.ctx, m.cl)
 	if err != nil {
-		m.t.Error(err)
-		return err
+		return fmt.Errorf("send JoinGroup: %w", err)
 	}
 	m.last, m.join.MemberID = resp, resp.MemberID
 	return kerr.ErrorForCode(resp.ErrorCode)
@@ -68,10 +68,9 @@ func (m *member) syncRequest() *kmsg.SyncGroupRequest {
 }
 
 func (m *member) sync() error {
-	m.t.Helper()
 	resp, err := m.syncRequest().RequestWith(m.ctx, m.cl)
 	if err != nil {
-		m.t.Fatal(err)
+		return fmt.Errorf("send SyncGroup: %w", err)
 	}
 	return kerr.ErrorForCode(resp.ErrorCode)
 }
@@ -136,6 +135,7 @@ func dieWaiting(t *testing.T, addr string, frame []byte, held func()) {
 // TestMemberThatDiesJoiningIsExpelled: its session timeout applies, although
 // its JoinGroup could not be answered, whichever way it came to be a member.
 func TestMemberThatDiesJoiningIsExpelled(t *testing.T) {
+	t.Parallel()
 	instance := "static"
 	for _, tt := range []struct {
 		name     string
@@ -217,6 +217,7 @@ func mustStart(t *testing.T, m *member) {
 // TestMemberThatComesBackStays: one that lost its connection while it joined
 // and joins again within its session timeout is left alone.
 func TestMemberThatComesBackStays(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		late bool // the group has gone on without it
@@ -262,7 +263,65 @@ func comeBack(t *testing.T, first, second *member, late bool) {
 		return
 	}
 	joinTogether(t, first, second)
-	for _, m := range []*member{first, second} { // the leader first
+	mustSync(t, first, second)
+}
+
+// TestMemberThatWaitsStays: others may take longer than its session to come, as
+// long as they live themselves.
+func TestMemberThatWaitsStays(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name         string
+		begin        func(first, second *member)
+		wait, finish func(*member) error
+	}{
+		{
+			name: "to join",
+			begin: func(first, second *member) {
+				joinTogether(t, first, second)
+				mustSync(t, first, second)
+				second.join.Protocols[0].Metadata = []byte("changed") // or it would not have to wait
+			},
+			wait: (*member).rejoin, finish: (*member).rejoin,
+		},
+		{
+			name:  "to sync",
+			begin: func(first, second *member) { joinTogether(t, first, second) },
+			wait:  (*member).sync, finish: (*member).sync,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			addr, _ := startBroker(t, broker.Config{})
+			first, second := newMember(t, ctx, addr), newMember(t, ctx, addr)
+			first.enter()
+			mustStart(t, first)
+			second.enter()
+			tt.begin(first, second)
+
+			answered := make(chan error, 1)
+			go func() { answered <- tt.wait(second) }()
+			for start := time.Now(); time.Since(start) < 2*ghostSession; <-time.After(20 * time.Millisecond) {
+				if err := first.heartbeat(); err != nil && !errors.Is(err, kerr.RebalanceInProgress) {
+					t.Fatal(err)
+				}
+			}
+			if err := tt.finish(first); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-answered; err != nil {
+				t.Errorf("the answer to the member that waited: %v", err)
+			}
+		})
+	}
+}
+
+// mustSync has the members sync, the leader first.
+func mustSync(t *testing.T, members ...*member) {
+	t.Helper()
+	for _, m := range members {
 		if err := m.sync(); err != nil {
 			t.Fatal(err)
 		}

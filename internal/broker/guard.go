@@ -16,6 +16,7 @@ type guard struct {
 	log       *slog.Logger
 	buffers   sync.Pool      // of *[]byte: large frames, lent to connections
 	open      sync.WaitGroup // one for every connection not yet closed
+	conns     conns
 	lingering lingering
 }
 
@@ -35,15 +36,17 @@ func (g *guard) Accept() (net.Conn, error) {
 // wrap guards one connection.
 func (g *guard) wrap(conn net.Conn) *guardedConn {
 	g.open.Add(1)
-	closed := make(chan struct{})
-	done := sync.OnceFunc(func() {
-		close(closed)
+	c := &guardedConn{
+		Conn: conn, log: g.log, buffers: &g.buffers, conns: &g.conns, lingering: &g.lingering,
+		closed: make(chan struct{}),
+	}
+	c.done = sync.OnceFunc(func() {
+		g.conns.remove(c)
+		close(c.closed)
 		g.open.Done()
 	})
-	return &guardedConn{
-		Conn: conn, log: g.log, buffers: &g.buffers, lingering: &g.lingering,
-		done: done, closed: closed,
-	}
+	g.conns.add(c)
+	return c
 }
 
 // Wait blocks until every connection handed out has been closed.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 const (
@@ -27,11 +29,12 @@ type guardedConn struct {
 	net.Conn
 	log       *slog.Logger
 	buffers   *sync.Pool    // of *[]byte, the guard's
+	conns     *conns        // the guard's
 	lingering *lingering    // the guard's
 	done      func()        // once: closes closed and tells the guard
 	closed    chan struct{} // by the engine
 
-	join pendingJoin
+	parked parked
 
 	frame []byte // the current frame with its size; reused
 	rest  []byte // what of it the engine has not read yet
@@ -53,7 +56,7 @@ func (c *guardedConn) Read(p []byte) (int, error) {
 
 // Write gives an answer of the engine to the network.
 func (c *guardedConn) Write(p []byte) (int, error) {
-	c.join.written(p)
+	c.parked.written(p)
 	return c.Conn.Write(p)
 }
 
@@ -66,8 +69,9 @@ func (c *guardedConn) Close() error {
 // next reads and checks one frame.
 func (c *guardedConn) next() error {
 	err := c.readFrame()
+	var req kmsg.Request
 	if err == nil {
-		err = checkRequest(c.frame[sizeBytes:], time.Now())
+		req, err = checkRequest(c.frame[sizeBytes:], time.Now())
 	}
 	if bad := (*frameError)(nil); errors.As(err, &bad) {
 		c.log.Warn("closed a connection that sent a malformed request",
@@ -77,13 +81,13 @@ func (c *guardedConn) next() error {
 		c.end()
 		return err
 	}
-	c.join.passed(c.frame)
+	c.parked.passed(c.frame[sizeBytes:], req)
 	c.rest = c.frame
 	return nil
 }
 
 // end closes the connection for the network, and returns when the engine may
-// learn of it, which is when no JoinGroup waits for its answer.
+// learn of it, which is when no request that can be parked waits for its answer.
 //
 // The engine starts the session timer of a new member with the answer to its
 // JoinGroup, and not if the connection has ended before: nothing would ever
@@ -91,7 +95,8 @@ func (c *guardedConn) next() error {
 // session timeout to come back, as with Apache Kafka.
 func (c *guardedConn) end() {
 	_ = c.Conn.Close() // what counts is that the connection has ended
-	answered := c.join.answered()
+	c.conns.remove(c)
+	answered := c.parked.answered()
 	if answered == nil {
 		return
 	}

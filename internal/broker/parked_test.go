@@ -33,7 +33,7 @@ func answerTo(correlation uint32) []byte {
 	return binary.BigEndian.AppendUint32([]byte{0, 0, 0, 4}, correlation)
 }
 
-func TestPendingJoin(t *testing.T) {
+func TestParked(t *testing.T) {
 	heartbeat := sent(kmsg.NewPtrHeartbeatRequest(), 4, 7)
 	versions := joinGroup().MaxVersion()
 	for _, tt := range []struct {
@@ -53,9 +53,13 @@ func TestPendingJoin(t *testing.T) {
 		{name: "a request behind the join", passed: [][]byte{sent(joinGroup(), 5, 6), heartbeat}, answers: [][]byte{answerTo(6)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var p pendingJoin
+			var p parked
 			for _, frame := range tt.passed {
-				p.passed(frame)
+				req, err := checkRequest(frame[sizeBytes:], time.Now())
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.passed(frame[sizeBytes:], req)
 			}
 			for _, answer := range tt.answers {
 				p.written(answer)
@@ -98,7 +102,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-func TestEndIsToldWhenTheJoinIsAnswered(t *testing.T) {
+func TestEndIsToldAfterTheAnswer(t *testing.T) {
 	newTestGuard := func() *guard { return newGuard(nil, slog.New(slog.DiscardHandler)) }
 	join := sent(joinGroup(), 5, 7)
 	malformed := append(sent(joinGroup(), 5, 7), 0, 0, 0, 2, 0, 18, 0, 0, 0, 0, 0, 0)
@@ -143,5 +147,56 @@ func TestEndIsToldWhenTheJoinIsAnswered(t *testing.T) {
 				t.Error("the engine was not told at once")
 			}
 		})
+	})
+}
+
+// TestWaiting: those are kept in their groups that have an id, a client and no
+// answer yet.
+func TestWaiting(t *testing.T) {
+	member := groupMember{group: "group", id: "member"}
+	join, sync := kmsg.NewPtrJoinGroupRequest(), kmsg.NewPtrSyncGroupRequest()
+	join.Group, join.MemberID = member.group, member.id
+	sync.Group, sync.MemberID = member.group, member.id
+	nothing := func(*guardedConn) {}
+	for _, tt := range []struct {
+		name string
+		req  kmsg.Request
+		then func(*guardedConn)
+		want bool
+	}{
+		{"joining", join, nothing, true},
+		{"syncing", sync, nothing, true},
+		{"joining without an id", joinGroup(), nothing, false},
+		{"not in a group", kmsg.NewPtrMetadataRequest(), nothing, false},
+		{"answered", join, func(c *guardedConn) { c.parked.written(answerTo(7)) }, false},
+		{"gone", join, func(c *guardedConn) { c.conns.remove(c) }, false},
+		{"closed", join, func(c *guardedConn) { _ = c.Close() }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client, server := net.Pipe()
+			defer client.Close()
+			defer server.Close()
+			g := newGuard(nil, slog.New(slog.DiscardHandler))
+			c := g.wrap(server)
+			c.parked.passed(sent(tt.req, 0, 7)[sizeBytes:], tt.req)
+			tt.then(c)
+			got := g.conns.waiting()
+			if tt.want != (len(got) == 1 && got[0] == member) || !tt.want && len(got) > 0 {
+				t.Errorf("waiting: %v, want the member: %t", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestGoneIsNotWaiting: nobody sends heartbeats for the dead.
+func TestGoneIsNotWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuard(nil, slog.New(slog.DiscardHandler))
+		req := joinGroup().(*kmsg.JoinGroupRequest)
+		req.MemberID = "member"
+		ended(t, g, sent(req, 5, 7))
+		if got := g.conns.waiting(); len(got) > 0 {
+			t.Errorf("waiting: %v, want none", got)
+		}
 	})
 }
