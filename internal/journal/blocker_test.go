@@ -131,6 +131,7 @@ func TestLetterPolicy(t *testing.T) {
 // TestBlockerIsEvicted: a task that never returns holds up its shard's window of
 // 60; the others go on, it gets a letter, and the prefix passes it.
 func TestBlockerIsEvicted(t *testing.T) {
+	t.Parallel()
 	l := newTestLane(t)
 	const count = 150
 	m := l.join("one", func(c *ConsumerConfig) { c.ReadAhead = 60 }, func(ctx context.Context, j *Job) {
@@ -162,6 +163,7 @@ func TestBlockerIsEvicted(t *testing.T) {
 // TestDrainEndsThoughTheBrokerIsFrozen: within the drain time and a moment for
 // what has to be given up.
 func TestDrainEndsThoughTheBrokerIsFrozen(t *testing.T) {
+	t.Parallel()
 	l := newTestLane(t)
 	m := l.join("one", nil, hold)
 	m.holds(lanePartitions)
@@ -182,6 +184,7 @@ func TestDrainEndsThoughTheBrokerIsFrozen(t *testing.T) {
 // TestDeafShardEndsTheConsumer: the broker answers, records are acknowledged, and
 // nothing is heard of them.
 func TestDeafShardEndsTheConsumer(t *testing.T) {
+	t.Parallel()
 	l := newTestLane(t)
 	m := l.join("one", func(c *ConsumerConfig) { c.StallTimeout, c.MarkInterval = 2*time.Second, 100*time.Millisecond }, nil)
 	m.holds(lanePartitions)
@@ -200,6 +203,7 @@ func TestDeafShardEndsTheConsumer(t *testing.T) {
 
 // TestFrozenBrokerDoesNotEndTheConsumer: an outage is no deafness.
 func TestFrozenBrokerDoesNotEndTheConsumer(t *testing.T) {
+	t.Parallel()
 	l := newTestLane(t)
 	m := l.join("one", func(c *ConsumerConfig) { c.StallTimeout, c.MarkInterval = time.Second, 100*time.Millisecond }, nil)
 	m.holds(lanePartitions)

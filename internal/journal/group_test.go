@@ -47,8 +47,10 @@ func (l *lane) shortSession() {
 // TestGroupSharesAndMoves: three members come and go, every partition has one
 // owner again each time, and nothing is run twice by an orderly hand-over.
 func TestGroupSharesAndMoves(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range protocols() {
 		t.Run(string(protocol), func(t *testing.T) {
+			t.Parallel()
 			l := newTestLane(t)
 			all := []int32{0, 1, 2, 3}
 			one := l.join("one", with(protocol), nil)
@@ -94,8 +96,10 @@ func TestGroupSharesAndMoves(t *testing.T) {
 // after its session, its work runs elsewhere as another attempt, and what it
 // commits afterwards is refused.
 func TestSilentMemberLosesItsShards(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range protocols() {
 		t.Run(string(protocol), func(t *testing.T) {
+			t.Parallel()
 			l := newTestLane(t)
 			short := func(c *ConsumerConfig) { c.Protocol, c.SessionTimeout = protocol, 3*time.Second }
 			if protocol == ProtocolConsumer {
@@ -153,6 +157,7 @@ func (l *lane) commitAs(member string, generation, at int32) error {
 // seen to take such a commit now and then, so nothing rests on it: a commit
 // passes only what counts, whoever makes it.
 func TestCommitOfAnOlderGenerationIsRefused(t *testing.T) {
+	t.Parallel()
 	l := newTestLane(t)
 	one := l.join("one", with(ProtocolClassic), nil)
 	one.holds(lanePartitions)
@@ -169,8 +174,10 @@ func TestCommitOfAnOlderGenerationIsRefused(t *testing.T) {
 // TestConfirmTellsOwnersFromOthers: after a foreign fence the coordinator's word
 // decides, in both protocols.
 func TestConfirmTellsOwnersFromOthers(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range protocols() {
 		t.Run(string(protocol), func(t *testing.T) {
+			t.Parallel()
 			l := newTestLane(t)
 			short := func(c *ConsumerConfig) { c.Protocol, c.SessionTimeout = protocol, 3*time.Second }
 			if protocol == ProtocolConsumer {
@@ -203,6 +210,7 @@ func TestConfirmTellsOwnersFromOthers(t *testing.T) {
 
 // TestBrokerWithoutTheProtocolIsRefused, with what to do about it.
 func TestBrokerWithoutTheProtocolIsRefused(t *testing.T) {
+	t.Parallel()
 	l := newTestLane(t)
 	old, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.MaxVersions(kversion.V3_5_0()))
 	if err != nil {
