@@ -252,7 +252,7 @@ func (l *waitlog) clone(jobs map[*Job]*Job) (waitlog, map[*waiter]*waiter) {
 
 // cloneWaits copies what hangs together with the waiting log.
 func (s *Shard) cloneWaits(n *Shard, jobs map[*Job]*Job) {
-	copies := map[*waiter]*waiter{}
+	var copies map[*waiter]*waiter
 	n.waits, copies = s.waits.clone(jobs)
 	n.active = cloneJobs(s.active, jobs)
 	n.blocked = make(map[int64]*waiter, len(s.blocked))
