@@ -193,7 +193,7 @@ func waitMutants() []mutant {
 			{"shard.go", "		if s.waits.torn {\n", "		if false {\n"}}},
 		{rule: "wait: a job that runs is not found a second time", edits: []edit{
 			{"takeover.go", "\t\tw.job, w.settled, j.waiter = j, true, w\n", ""}}},
-		{rule: "wait: what waited and has ended is recognised", edits: []edit{
+		{rule: "wait: what waited and has ended is recognised", by: "^TestTask", edits: []edit{
 			{"window.go", "if !w.seen[t.identity].ended {", "if true {"}}},
 		{rule: "wait: what another owner buried is recognised", by: "^TestTask", edits: []edit{
 			{"takeover.go", "\t\ts.recognise(j)\n", ""}}},

@@ -62,15 +62,6 @@ func (d *desk) Created(*Job) time.Time  { return d.now }
 // waitsEnd is the offset of the waiting log's next record.
 func (d *desk) waitsEnd() int64 { return int64(d.landed + d.foreign) }
 
-// landForeign puts another owner's records into the waiting log.
-func (d *desk) landForeign(s *Shard, entries ...WaitEntry) {
-	for _, e := range entries {
-		e.Offset = d.waitsEnd()
-		d.foreign++
-		s.FollowWaits([]WaitEntry{e}, d.waitsEnd())
-	}
-}
-
 // landWaits lets what was appended to the waiting log land, be acknowledged and
 // be read.
 func (d *desk) landWaits(s *Shard) {

@@ -91,6 +91,15 @@ func TestWaitersModel(t *testing.T) {
 	})
 }
 
+// landForeign puts another owner's records into the waiting log.
+func (d *desk) landForeign(s *Shard, entries ...WaitEntry) {
+	for _, e := range entries {
+		e.Offset = d.waitsEnd()
+		d.foreign++
+		s.FollowWaits([]WaitEntry{e}, d.waitsEnd())
+	}
+}
+
 // A waiter that was removed already is left alone.
 func TestWaiterIsRemovedOnce(t *testing.T) {
 	ws := waiters{byIdentity: map[Identity]*waiter{}}
