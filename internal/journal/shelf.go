@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -21,6 +19,7 @@ type shelf struct {
 	dir     string
 	current *segment
 	open    map[*segment]struct{}
+	buffer  []byte // for the next record to write
 }
 
 // segmentBytes is about how large a file grows.
@@ -39,26 +38,14 @@ type spot struct {
 	bytes   int32
 }
 
-// shelved is a record as it lies there.
-type shelved struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-	Value     []byte
-	Headers   []kgo.RecordHeader
-	Created   int64 // Unix ms
-}
-
 // put shelves a record. What cannot be written stays in memory.
 func (s *shelf) put(payload any) any {
 	record, ok := payload.(*kgo.Record)
 	if !ok || s.dir == "" {
 		return payload
 	}
-	b, err := json.Marshal(shelved{record.Topic, record.Partition, record.Offset, record.Value, record.Headers, record.Timestamp.UnixMilli()})
-	if err != nil {
-		return payload
-	}
+	s.buffer = appendRecord(s.buffer[:0], record)
+	b := s.buffer
 	g, err := s.room()
 	if err != nil {
 		return payload
@@ -82,15 +69,12 @@ func (s *shelf) take(payload any) (*kgo.Record, error) {
 		if _, err := p.segment.file.ReadAt(b, p.at); err != nil {
 			return nil, fmt.Errorf("read shelved task: %w", err)
 		}
-		var r shelved
-		if err := json.Unmarshal(b, &r); err != nil {
+		record, err := readRecord(b)
+		if err != nil {
 			return nil, fmt.Errorf("read shelved task: %w", err)
 		}
 		s.leave(p.segment)
-		return &kgo.Record{
-			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-			Value: r.Value, Headers: r.Headers, Timestamp: time.UnixMilli(r.Created),
-		}, nil
+		return record, nil
 	}
 	return nil, errors.New("read shelved task: there is none")
 }
