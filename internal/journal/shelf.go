@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -21,6 +19,7 @@ type shelf struct {
 	dir     string // "" for none, or once something on it could not be read
 	current *segment
 	open    map[*segment]struct{}
+	buffer  []byte // for the next record to write
 }
 
 // segmentBytes is about how large a file grows.
@@ -39,26 +38,14 @@ type spot struct {
 	bytes   int32
 }
 
-// shelved is a record as it lies there.
-type shelved struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-	Value     []byte
-	Headers   []kgo.RecordHeader
-	Created   int64 // Unix ms
-}
-
 // put shelves a record. What cannot be written stays in memory.
 func (s *shelf) put(payload any) any {
 	record, ok := payload.(*kgo.Record)
 	if !ok || s.dir == "" {
 		return payload
 	}
-	b, err := json.Marshal(shelved{record.Topic, record.Partition, record.Offset, record.Value, record.Headers, record.Timestamp.UnixMilli()})
-	if err != nil {
-		return payload
-	}
+	s.buffer = appendRecord(s.buffer[:0], record)
+	b := s.buffer
 	g, err := s.room()
 	if err != nil {
 		return payload
@@ -78,16 +65,13 @@ func (s *shelf) take(payload any) (*kgo.Record, error) {
 	case *kgo.Record:
 		return p, nil
 	case *spot:
-		r, err := p.read()
+		record, err := p.read()
 		if err != nil {
 			s.dir = "" // a disk that has failed once is not trusted with the rest
 			return nil, fmt.Errorf("read shelved task: %w", err)
 		}
 		s.leave(p.segment)
-		return &kgo.Record{
-			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-			Value: r.Value, Headers: r.Headers, Timestamp: time.UnixMilli(r.Created),
-		}, nil
+		return record, nil
 	}
 	return nil, errors.New("read shelved task: there is none")
 }
@@ -99,12 +83,12 @@ func (s *shelf) discard(payload any) {
 	}
 }
 
-func (p *spot) read() (r shelved, err error) {
+func (p *spot) read() (*kgo.Record, error) {
 	b := make([]byte, p.bytes)
 	if _, err := p.segment.file.ReadAt(b, p.at); err != nil {
-		return r, err //nolint:wrapcheck // take says what failed
+		return nil, err //nolint:wrapcheck // take says what failed
 	}
-	return r, json.Unmarshal(b, &r) //nolint:wrapcheck // see above
+	return readRecord(b)
 }
 
 // room is the file to write on.

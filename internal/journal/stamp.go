@@ -52,9 +52,9 @@ func (s Stamp) Headers() []kgo.RecordHeader {
 	return headers[:]
 }
 
-// write fills in the headers; the three values share the room they are given.
-func (s Stamp) write(headers *[3]kgo.RecordHeader, room []byte) {
-	b := append(room, s.Shard...)
+// write fills in the headers; the three values share the room in b.
+func (s Stamp) write(headers *[3]kgo.RecordHeader, b []byte) {
+	b = append(b, s.Shard...)
 	shard := len(b)
 	b = strconv.AppendInt(b, s.Epoch, 10)
 	epoch := len(b)

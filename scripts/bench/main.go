@@ -45,7 +45,7 @@ func main() {
 	flag.IntVar(&o.partitions, "partitions", 8, "partitions of a lane")
 	flag.IntVar(&o.users, "users", 1000, "users the tasks belong to")
 	flag.IntVar(&o.slots, "slots", 20_000, "tasks that may run at once")
-	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the pipeline's throughput run to this file, and what the process allocated to the same with .allocs")
+	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the pipeline's throughput run, or of what must hold, to this file, and what the process allocated to the same with .allocs")
 	flag.StringVar(&o.holds, "holds", "", "measure what must hold instead: a comma list of hang, sleep, delay, fair, wait; or all")
 	flag.Float64Var(&o.scale, "scale", 1, "size of those runs, as a share of what the targets are about")
 	flag.Parse()
@@ -78,7 +78,8 @@ func run(o options, brokers string) error {
 	}
 	if o.holds != "" {
 		fmt.Printf("on %s:\n", name)
-		return o.measureHolds(ctx)
+		_, err := profiled(o.profile, func() (result, error) { return result{}, o.measureHolds(ctx) })
+		return err
 	}
 	ctx, cancel = context.WithTimeout(ctx, runTimeout)
 	defer cancel()

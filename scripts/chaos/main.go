@@ -78,8 +78,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		os.Exit(2)
 	}
-	// Whatever ends the run, a reader that is gone included, its processes end too.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	// Whatever ends the run, its processes end too. A reader that is gone does not
+	// end it; being told of broken pipes would, for every connection that breaks.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	err = c.run(ctx, chosen)
 	stop()
 	if err != nil {
