@@ -13,6 +13,11 @@
 // record with a higher epoch than any before it. A job is one record of the
 // lane, from its receipt until its end has counted.
 //
+// What waits for long stands in the waiting log, the partition of tasks.scheduled
+// of the same number, under the same epochs and fold: each record there takes the
+// place of the lane's, or of an earlier one, and is a job of its own when its time
+// comes. docs/adr/0009 has its rules; postpone.go and waitfollow.go keep them.
+//
 // # What it guarantees
 //
 // Of every lane record with a usable user_id and task_id exactly one end counts
@@ -35,8 +40,8 @@
 //     tasks, and from the position on with the state the commit says. Starting
 //     with no state would let a zombie's record, or a repeat, count for this
 //     owner alone.
-//  3. Fence, once all that stood there has been read, above every epoch seen and
-//     not below the clock. Fencing without having read is safe but slow: a clock
+//  3. Fence both logs, once all that stood there has been read, above every epoch
+//     seen and not below the clock. Fencing without having read is safe but slow: a clock
 //     that is behind would fence in vain again and again.
 //  4. Read on to that fence. What landed before it counts, what lands after it
 //     with a lower epoch never will. Running on the acknowledgement alone would
@@ -79,7 +84,8 @@
 // [Shard.Receive] with the lane's records; the journal's reader calls
 // [Shard.Follow]; the producer's promises call [Shard.Appended] and
 // [Shard.AppendFailed]; the run queue calls [Shard.Begin], [Shard.Report],
-// [Shard.Conclude] and [Shard.HandOver]; the committer takes
+// [Shard.Postpone], [Shard.Conclude], [Shard.Condemn] and [Shard.HandOver], and
+// [Shard.Find] for a cancel; the committer takes
 // [Shard.CommitPoint] and brings [Shard.Committed]; a ticker calls
 // [Shard.Tick]. All calls of one shard happen under one lock. What the shard
 // wants of them goes through [Port]. The tests put the same Shard into a small
