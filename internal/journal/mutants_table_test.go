@@ -32,7 +32,7 @@ func takeOverMutants() []mutant {
 			{"takeover.go", "\ts.known = max(s.known, e.Stamp.Epoch)\n", ""}}},
 		{rule: "take-over: the whole journal is read before fencing", by: "^TestShard", edits: []edit{
 			{"takeover.go", "if s.phase == phaseReading && s.next >= s.readEnd && ", "if s.phase == phaseReading && "}}},
-		{rule: "take-over: the fold starts from the commit's state", edits: []edit{
+		{rule: "take-over: the fold starts from the commit's state", by: "^TestShard", edits: []edit{
 			{"takeover.go", "s.fold, s.foldFrom = c.Before, c.Position", "s.fold, s.foldFrom = State{}, c.Position"}}},
 		// The owner learns nothing wrong without it: what was repeated from before
 		// the position is about offsets below the commit. Readers that resume from
@@ -59,7 +59,7 @@ func retakeMutants() []mutant {
 			{"takeover.go", "if !p.stands() {", "if false {"}}},
 		{rule: "retake: work goes on under a new attempt", edits: []edit{
 			{"takeover.go", "\tcase !j.current():\n\t\ts.postRunning(j)\n", ""}}},
-		{rule: "retake: a foreign attempt of the same number is not the own", edits: []edit{
+		{rule: "retake: a foreign attempt of the same number is not the own", by: "^TestShard", edits: []edit{
 			{"job.go", "return j.begun && j.past.ran == j.ran", "return j.begun && j.past.running > 0 && j.past.attempts == j.Attempt"}}},
 		{rule: "retake: jobs that could not begin are offered again", edits: []edit{
 			{"takeover.go", "case j.stage == stageQueued && !j.offered:", "case false:"}}},
@@ -69,7 +69,7 @@ func retakeMutants() []mutant {
 			{"takeover.go", "if !accepted {", "if false {"}}},
 		{rule: "doubt: a failed append", edits: []edit{
 			{"shard.go", "\t\ts.doubt(\"append failed\", \"error\", err)\n", ""}}},
-		{rule: "doubt: a foreign record that counts", edits: []edit{
+		{rule: "doubt: a foreign record that counts", by: "^TestShard", edits: []edit{
 			{"takeover.go", "case e.Stamp.Epoch != s.own.Epoch:", "case false:"},
 			{"takeover.go", "if p := s.outbox.first(); p == nil || p.at != s.fold {", "if p := s.outbox.first(); e2(p, s) {\n\t\treturn\n\t}\n\tif p := s.outbox.first(); p == nil || p.at != s.fold {"},
 			{"takeover.go", "// observe notes", "func e2(p *pending, s *Shard) bool { return s.fold.Epoch != s.own.Epoch || p == nil }\n\n// observe notes"},
@@ -130,7 +130,7 @@ func commitMutants() []mutant {
 		{rule: "commit: count before commit", edits: []edit{
 			{"shard.go", "\tp.offset = offset\n", "\tp.offset = offset\n\tif p.event != nil && factsOf(p.event).ends() {\n\t\tp.job.finished = true\n\t\ts.advance()\n\t}\n"}}},
 		{rule: "commit: only while running", by: "^TestShard", edits: []edit{
-			{"progress.go", "if s.phase != phaseRunning {", "if s.phase == phaseNew {"}}},
+			{"progress.go", "if s.phase != phaseRunning || s.waits.torn {", "if s.phase == phaseNew {"}}},
 		{rule: "commit: the position includes held jobs", edits: []edit{
 			{"progress.go", "\t\tc.include(&j.past)\n", "\t\t_ = j\n"}}},
 		{rule: "commit: the position includes events of earlier epochs", edits: []edit{
