@@ -112,9 +112,6 @@ func (j *Job) Suspect() bool { return j.past.lost() > 0 }
 // Remembered are the checkpoints of earlier attempts.
 func (j *Job) Remembered() map[string]jsontext.Value { return j.past.checkpoints }
 
-// Runs is how many attempts were started, but for those handed over cleanly.
-func (j *Job) Runs() int { return j.past.running - min(j.past.handed, maxHandOvers) }
-
 // convicted reports whether the job has lost as many attempts as it may.
 func (j *Job) convicted() bool { return j.past.lost() > 0 && j.past.lost() >= j.MaxLost }
 
