@@ -7,7 +7,7 @@ LINTER  = $(CACHE)/golangci-lint-$(LINTER_VERSION)/golangci-lint
 LINTER_VERSION = v2.15.0
 
 # The tests on Apache Kafka: what talks to a broker.
-KAFKA_PACKAGES = ./internal/kafka/... ./internal/journal/... ./internal/taskview/... ./internal/control ./processor ./producer ./notifier ./e2e
+KAFKA_PACKAGES = ./internal/kafka/... ./internal/journal/... ./internal/taskview/... ./internal/control ./internal/webhooks ./processor ./producer ./notifier ./e2e
 
 # The faults of the short chaos run.
 CHAOS_SHORT = none,kill,zombie,drain,churn,broker-kill,lost-acks,lost-commits,resets,foreign-fence,late-repeats,poison,exit,twice
@@ -43,19 +43,20 @@ test-kafka: ## run the tests on a real Apache Kafka (needs Java 17; Maven the fi
 	scripts/kafka/test.sh $(KAFKA_PACKAGES)
 
 .PHONY: test-clients
-test-clients: ## run the tests with kcat, Python and Java clients, on both brokers (needs those)
+test-clients: ## run the tests with kcat, Python, Java and Socket.IO clients, on both brokers (needs those)
 	scripts/clients/setup.sh
 	$(GO) test -count=1 -timeout 10m -tags clients -run ForeignClients ./e2e
 	TASKLANE_TEST_FLAGS="-tags clients -run ForeignClients" scripts/kafka/test.sh ./e2e
 
 .PHONY: test-mutants
-test-mutants: ## switch every rule of the journal off and demand red tests
-	$(GO) test -count=1 -timeout 15m -tags mutants -run Mutants ./internal/journal
+test-mutants: ## switch every rule of the protocol off and demand red tests
+	$(GO) test -count=1 -timeout 15m -p 1 -tags mutants -run Mutants ./internal/journal ./internal/runqueue
 
 .PHONY: lint
 lint: $(LINTER) ## run the linters
 	$(LINTER) run ./...
 	$(LINTER) run --build-tags clients,mutants ./...
+	cd scripts/fanout && $(LINTER) run ./...
 
 $(LINTER):
 	GOBIN=$(dir $@) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
@@ -68,6 +69,10 @@ fmt: ## format the code
 bench: ## measure throughput and latency beside the ceiling, on the embedded broker and, with Java, on Apache Kafka
 	scripts/bench/run.sh
 
+.PHONY: bench-fanout
+bench-fanout: ## measure the notifier beside the centrifuge library and bare gorilla/websocket; FANOUT_FLAGS="--rounds 5"
+	cd scripts/fanout && $(GO) run . $(FANOUT_FLAGS)
+
 .PHONY: chaos
 chaos: build ## real processes under faults, and a judge; CHAOS_FLAGS="-broker kafka -duration 1h -seed 7"
 	$(GO) run ./scripts/chaos $(CHAOS_FLAGS)
@@ -76,6 +81,15 @@ chaos: build ## real processes under faults, and a judge; CHAOS_FLAGS="-broker k
 chaos-short: build ## a short form, two to three minutes on each broker (needs Java 17; Maven the first time)
 	$(GO) run ./scripts/chaos -broker embedded -duration 1m -faults $(CHAOS_SHORT) $(CHAOS_FLAGS)
 	$(GO) run ./scripts/chaos -broker kafka -duration 1m -faults $(CHAOS_SHORT) $(CHAOS_FLAGS)
+
+.PHONY: storm
+storm: build ## 2,000 clients whose notifiers and broker are killed, and a reconciliation of what each got; STORM_FLAGS="-seed 7"
+	$(GO) run ./scripts/storm -faults notifier-kill=10,notifier-stop=1,broker-kill=2,slow-readers=2,replay=1 $(STORM_FLAGS)
+	$(GO) run ./scripts/storm -notifiers 2 -faults notifier-kill=5,move=5,broker-kill=1 $(STORM_FLAGS)
+
+.PHONY: storm-short
+storm-short: build ## a short form, less than a minute
+	$(GO) run ./scripts/storm -clients 300 -notifiers 2 -history 10000 -replayers 4 -slow 4 -faults notifier-kill=3,move=1,slow-readers=1,replay=1 $(STORM_FLAGS)
 
 .PHONY: kafka-up
 kafka-up: ## start an Apache Kafka without containers (NODES=1 or 3)

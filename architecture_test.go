@@ -28,21 +28,26 @@ var layers = []layer{
 	{"producer", []string{"schemas", "internal", "producer"}, "roles meet only through the topics"},
 	{"processor/services", []string{"schemas", "internal", "processor"}, "a service knows the handler API and its own business"},
 	{"processor", []string{"schemas", "internal", "processor"}, "roles meet only through the topics"},
-	{"notifier", []string{"schemas", "internal", "notifier"}, "roles meet only through the topics"},
+	{"notifier", []string{"schemas", "internal", "notifier", "client/browser"}, "roles meet only through the topics; the file for browsers is served, not called"},
+	{"client/browser", nil, "one file for browsers and its handler"},
 	{"client", []string{"schemas", "client"}, "the SDK speaks HTTP and WebSocket; no Kafka type may leak into it"},
 	{"examples", []string{"schemas", "client", "processor", "examples"}, "examples show the public packages"},
 	{"cmd", []string{"schemas", "internal", "producer", "processor", "notifier", "client", "examples", "cmd"}, "the command composes everything"},
 	{"scripts/chaos/checker", nil, "what judges the product shares no code with it"},
 	{"scripts/chaos/proxy", []string{"scripts/chaos/proxy"}, "the proxy knows Kafka and not the product"},
-	{"scripts/chaos", []string{"internal/badtasks", "scripts/chaos"}, "chaos drives the built binary and sees the raw topics"},
+	{"scripts/program", nil, "it runs the built binary and knows it from outside"},
+	{"scripts/chaos", []string{"internal/badtasks", "scripts/chaos", "scripts/program"}, "chaos drives the built binary and sees the raw topics"},
+	{"scripts/storm", []string{"client", "scripts/chaos/checker", "scripts/program", "scripts/storm"}, "storm drives the built binary and the SDK, and folds the raw topic by itself"},
+	{"scripts/fanout", []string{"schemas", "internal", "notifier", "scripts/fanout"}, "the benchmark runs the notifier in its own process"},
 	{"scripts", []string{"schemas", "internal", "client", "processor", "scripts"}, "programs for development see what a user sees"},
 	{"e2e", []string{"internal/badtasks", "e2e"}, "end-to-end tests drive the built binary"},
 }
 
 // kafkaFiles are the only places where a Kafka client type may appear: these
-// directories, and one wiring file for each role.
+// directories, and one wiring file for each role. internal/webhooks has a log and
+// a group of its own; they stay in its files named for Kafka.
 var kafkaFiles = []string{
-	"internal/journal/", "internal/kafka/", "internal/broker/", "internal/taskview/", "internal/control/", "internal/kafkatest/",
+	"internal/journal/", "internal/kafka/", "internal/broker/", "internal/taskview/", "internal/control/", "internal/kafkatest/", "internal/webhooks/kafka_",
 	"producer/kafka.go", "processor/kafka.go", "notifier/kafka.go", "e2e/", "scripts/",
 }
 

@@ -43,7 +43,11 @@ func (r refusal) Unwrap() error { return r.error }
 // do sends the call until there is an answer for good.
 func (c *Client) do(ctx context.Context, r *retry, one call) (*answer, error) {
 	for {
-		got, err := c.send(ctx, one)
+		token, err := c.tokens.get(ctx, r.refused)
+		var got *answer
+		if err == nil {
+			got, err = c.send(ctx, one, token)
+		}
 		if err == nil {
 			r.answered()
 			return got, nil
@@ -53,6 +57,9 @@ func (c *Client) do(ctx context.Context, r *retry, one call) (*answer, error) {
 		if errors.As(err, &refused) {
 			err, advice = refused.error, refused.after
 		}
+		if c.tokens.renewable(r, token, err) {
+			continue
+		}
 		if err = r.wait(ctx, err, advice); err != nil {
 			return nil, err
 		}
@@ -60,10 +67,10 @@ func (c *Client) do(ctx context.Context, r *retry, one call) (*answer, error) {
 }
 
 // send sends the call once.
-func (c *Client) send(ctx context.Context, one call) (*answer, error) {
+func (c *Client) send(ctx context.Context, one call, token string) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, one.wait+c.patience())
 	defer cancel()
-	request, err := c.newRequest(ctx, one)
+	request, err := c.newRequest(ctx, one, token)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +100,7 @@ func (c *Client) patience() time.Duration {
 	return c.timing.answer
 }
 
-func (c *Client) newRequest(ctx context.Context, one call) (*http.Request, error) {
+func (c *Client) newRequest(ctx context.Context, one call, token string) (*http.Request, error) {
 	// JoinPath takes escaped elements and resolves dots, both of which an id may
 	// hold.
 	escaped := make([]string, len(one.path))
@@ -113,14 +120,8 @@ func (c *Client) newRequest(ctx context.Context, one call) (*http.Request, error
 	if one.body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	c.authorize(request.Header)
+	authorize(request.Header, token)
 	return request, nil
-}
-
-func (c *Client) authorize(header http.Header) {
-	if c.token != "" {
-		header.Set("Authorization", "Bearer "+c.token)
-	}
 }
 
 func (a *answer) decode(v any) error {

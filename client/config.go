@@ -1,6 +1,8 @@
 package client
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -27,6 +29,11 @@ type Config struct {
 	Notifier string
 	// Token is sent as bearer token with every request if it is not empty.
 	Token string
+	// TokenSource, if not nil, is asked for the token instead: before the first
+	// request, and again whenever one was refused as not or no longer valid (401,
+	// or close code 4401). It is asked by one goroutine at a time; an error from it
+	// ends the call that needed the token, unless it wraps [ErrUnreachable].
+	TokenSource func(context.Context) (string, error)
 	// GiveUpAfter bounds how long a call goes on trying while it gets no usable
 	// answer. Zero means as long as the call's context lives. A Wait or Watch
 	// counts from the last answer it got.
@@ -44,7 +51,7 @@ type Config struct {
 type Client struct {
 	server      *url.URL
 	notifier    *url.URL
-	token       string
+	tokens      *tokens
 	giveUpAfter time.Duration
 	http        *http.Client
 	dialer      websocket.Dialer
@@ -90,12 +97,15 @@ func New(config Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse notifier address: %w", err)
 	}
+	if config.Token != "" && config.TokenSource != nil {
+		return nil, errors.New("both Token and TokenSource are set: choose one")
+	}
 	if config.GiveUpAfter < 0 {
 		return nil, fmt.Errorf("give up after %v: must not be negative", config.GiveUpAfter)
 	}
 	notifier.Scheme = strings.Replace(notifier.Scheme, "http", "ws", 1)
 	c := &Client{
-		server: server, notifier: notifier, token: config.Token, giveUpAfter: config.GiveUpAfter,
+		server: server, notifier: notifier, tokens: newTokens(config.Token, config.TokenSource), giveUpAfter: config.GiveUpAfter,
 		http: config.HTTPClient, log: config.Logger, timing: defaultTiming(),
 	}
 	if c.http == nil {

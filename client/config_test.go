@@ -51,7 +51,7 @@ func TestRequestsKeepTheServersPathAndEscapeIDs(t *testing.T) {
 		".":     "https://tasks.example/base/v1/tasks/%2E?user_id=u%2F1",
 	} {
 		one := call{method: http.MethodGet, path: []string{"v1", "tasks", id}, query: lookup{user: "u/1"}.query()}
-		request, err := c.newRequest(t.Context(), one)
+		request, err := c.newRequest(t.Context(), one, "secret")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,10 +17,17 @@ import (
 )
 
 const (
-	// kindHello is the notifier's own first message, no event of a task.
-	kindHello schemas.Kind = "hello"
-	// maxMessageBytes is an event of the largest size with its cursor.
-	maxMessageBytes = schemas.MaxEventBytes + 64<<10
+	// kindHello is the notifier's own first message, kindResume says where to go
+	// on, to a client that it closes or that has heard nothing for long: neither is
+	// an event of a task.
+	kindHello  schemas.Kind = "hello"
+	kindResume schemas.Kind = "resume"
+	// protocolBatch packs several messages into one frame, each on a line. A
+	// notifier that does not know it sends one message a frame.
+	protocolBatch = "tasklane.v1.batch"
+	// maxMessageBytes is a frame with an event of the largest size behind a full
+	// batch of others.
+	maxMessageBytes = schemas.MaxEventBytes + 1<<20
 )
 
 // message is what the notifier sends: an event with its cursor, or a hello.
@@ -39,20 +47,25 @@ type connection struct {
 	stop    func() bool
 	done    chan struct{}
 	pinging sync.WaitGroup
+	batch   bool   // frames hold several messages
+	rest    []byte // of the last frame
 }
 
 // dial opens a connection that ends with ctx.
-func (c *Client) dial(ctx context.Context, request WatchRequest, since string) (*connection, error) {
+func (c *Client) dial(ctx context.Context, request WatchRequest, since, token string) (*connection, error) {
 	target := c.notifier.JoinPath("ws")
-	query := url.Values{"user_id": {request.UserID}, "since": {since}}
-	if request.TaskID != "" {
-		query.Set("task_id", request.TaskID)
+	query := url.Values{"since": {since}}
+	for name, value := range map[string]string{"user_id": request.UserID, "task_id": request.TaskID, "batch_id": request.BatchID} {
+		if value != "" {
+			query.Set(name, value)
+		}
 	}
 	target.RawQuery = query.Encode()
 	header := make(http.Header)
-	c.authorize(header)
+	authorize(header, token)
 	dialer := c.dialer
 	dialer.HandshakeTimeout = c.patience()
+	dialer.Subprotocols = []string{protocolBatch}
 	ws, response, err := dialer.DialContext(ctx, target.String(), header)
 	if response != nil {
 		defer func() { _ = response.Body.Close() }()
@@ -60,7 +73,8 @@ func (c *Client) dial(ctx context.Context, request WatchRequest, since string) (
 	if err != nil {
 		return nil, refusedOrUnreachable(response, err)
 	}
-	conn := &connection{ws: ws, ctx: ctx, timing: c.timing, opened: time.Now(), done: make(chan struct{})}
+	conn := &connection{ws: ws, ctx: ctx, timing: c.timing, opened: time.Now(), done: make(chan struct{}),
+		batch: ws.Subprotocol() == protocolBatch}
 	conn.start()
 	return conn, nil
 }
@@ -131,18 +145,39 @@ func (c *connection) extend() error { return c.ws.SetReadDeadline(time.Now().Add
 // read gives the next message. Time that passed while nobody read does not
 // count as silence.
 func (c *connection) read() (*message, error) {
-	if err := c.extend(); err != nil {
-		return nil, unreachable(err)
-	}
-	_, data, err := c.ws.ReadMessage()
+	data, err := c.line()
 	if err != nil {
-		return nil, closedBy(err)
+		return nil, err
 	}
 	m := new(message)
 	if err := json.Unmarshal(data, m); err != nil {
 		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
 	return m, nil
+}
+
+// line is the text of the next message.
+func (c *connection) line() ([]byte, error) {
+	for {
+		line, rest, _ := bytes.Cut(c.rest, []byte{'\n'})
+		if c.rest = rest; len(line) > 0 {
+			return line, nil
+		}
+		if len(rest) > 0 {
+			continue
+		}
+		if err := c.extend(); err != nil {
+			return nil, unreachable(err)
+		}
+		_, data, err := c.ws.ReadMessage()
+		if err != nil {
+			return nil, closedBy(err)
+		}
+		if !c.batch {
+			return data, nil
+		}
+		c.rest = data
+	}
 }
 
 // closedBy tells a close that means "do not come back like this" from all the

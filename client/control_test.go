@@ -66,7 +66,7 @@ func TestControlsAreSetAndLifted(t *testing.T) {
 	if lift := seen[1]; lift.method != "DELETE" || lift.path != "/v1/controls/pause/service/a/b/.." || !slices.Equal(lift.query["by"], []string{"ops"}) {
 		t.Errorf("lifted by %+v", lift)
 	}
-	request, err := c.newRequest(t.Context(), call{method: "DELETE", path: []string{"v1", "controls", "pause", "service", "a/b", ".."}})
+	request, err := c.newRequest(t.Context(), call{method: "DELETE", path: []string{"v1", "controls", "pause", "service", "a/b", ".."}}, "")
 	if err != nil || request.URL.EscapedPath() != "/v1/controls/pause/service/a%2Fb/%2E%2E" {
 		t.Errorf("goes to %s, error %v", request.URL.EscapedPath(), err)
 	}

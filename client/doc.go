@@ -20,7 +20,11 @@
 // back by itself after a broken connection, from the last event it delivered:
 // nothing is missed, except progress that later progress superseded, and nothing
 // is delivered twice. It reads from the network only as fast as its caller
-// takes events, and holds no queue of its own.
+// takes events, and holds no queue of its own. It offers the notifier to send
+// several events in one frame.
+//
+// With a [Config.TokenSource] calls and watches live through the end of their
+// token.
 //
 // # What is not
 //

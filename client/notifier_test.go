@@ -24,6 +24,14 @@ type fakeNotifier struct {
 	closed int   // close code instead of a plain break, 0 is none
 	ctx    chan struct{}
 	silent bool // never reads, so no ping is answered
+	// batch is how many messages the notifier packs into a frame at most, for
+	// clients that offer it; 0 does not know of it.
+	batch int
+	// valid is the token to be sent, if not empty; offers are those that were.
+	valid  string
+	offers []string
+	// late closes with 4401 after the hello, not in the handshake.
+	late bool
 }
 
 func startNotifier(t *testing.T, f *fakeNotifier) (address string) {
@@ -38,7 +46,13 @@ func startNotifier(t *testing.T, f *fakeNotifier) (address string) {
 func (f *fakeNotifier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.asked = append(f.asked, r.URL.RawQuery)
-	refuse, quota, closed := f.first, -1, f.closed
+	f.offers = append(f.offers, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+	refuse, quota, closed, batch := f.first, -1, f.closed, f.batch
+	if f.valid != "" && f.offers[len(f.offers)-1] != f.valid {
+		if quota, closed = 0, 4401; !f.late {
+			refuse = answerWith(http.StatusUnauthorized, `{"title":"Unauthorized"}`)
+		}
+	}
 	if refuse == nil && len(f.quotas) > 0 {
 		quota, f.quotas = f.quotas[0], f.quotas[1:]
 	}
@@ -48,27 +62,36 @@ func (f *fakeNotifier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	upgrader := websocket.Upgrader{}
+	if batch > 0 {
+		upgrader.Subprotocols = []string{protocolBatch}
+	}
 	ws, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return
 	}
 	defer func() { _ = ws.Close() }()
-	f.serve(ws, r.URL.Query().Get("since"), quota, closed)
+	f.serve(ws, r.URL.Query().Get("since"), max(batch, 1), ending{quota, closed})
 }
 
-func (f *fakeNotifier) serve(ws *websocket.Conn, since string, quota, closed int) {
+// ending is how a connection ends: after how many events (-1 for never), and
+// with which code.
+type ending struct{ quota, closed int }
+
+func (f *fakeNotifier) serve(ws *websocket.Conn, since string, size int, end ending) {
+	quota, closed := end.quota, end.closed
 	next := f.start(since)
 	if writeText(ws, fmt.Sprintf(`{"kind":"hello","cursor":"c%d","recovered":true}`, next)) != nil {
 		return
 	}
-	for sent := 0; quota < 0 || sent < quota; sent++ {
-		if next >= f.length() {
-			break
+	for sent := 0; (quota < 0 || sent < quota) && next < f.length(); {
+		var lines []string
+		for ; len(lines) < size && (quota < 0 || sent < quota) && next < f.length(); sent++ {
+			lines = append(lines, eventText(next))
+			next++
 		}
-		if writeText(ws, eventText(next)) != nil {
+		if writeText(ws, strings.Join(lines, "\n")) != nil {
 			return
 		}
-		next++
 	}
 	switch {
 	case quota >= 0 && closed != 0:

@@ -40,6 +40,8 @@ type TaskState struct {
 	Result    jsontext.Value    `json:"result,omitzero"`
 	Error     string            `json:"error,omitzero"`
 	ErrorCode schemas.ErrorCode `json:"error_code,omitzero"`
+	// DuplicateOf is the task that runs, or ran, in a duplicate's place.
+	DuplicateOf string `json:"duplicate_of,omitzero"`
 
 	Unknown jsontext.Value `json:",embed"`
 }

@@ -16,6 +16,8 @@ type retry struct {
 	pause  time.Duration // before the next try, without jitter
 	since  time.Time     // of the last usable answer, or of the call's start
 	last   error         // why the latest try failed, nil after an answer
+	// refused is the token that the server did not take, "" after an answer.
+	refused string
 }
 
 func (c *Client) newRetry() *retry {
@@ -27,6 +29,7 @@ func (r *retry) answered() {
 	r.pause = r.client.timing.firstPause
 	r.since = time.Now()
 	r.last = nil
+	r.refused = ""
 }
 
 // wait pauses before another try. It returns the error to give up with: cause
@@ -47,14 +50,10 @@ func (r *retry) wait(ctx context.Context, cause error, advice time.Duration) err
 		return fmt.Errorf("gave up after %v: %w", limit, cause)
 	}
 	r.client.log.Debug("try again", "in", pause, "because", cause)
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return giveUp(context.Cause(ctx), cause)
+	if ended := sleep(ctx, pause); ended != nil {
+		return giveUp(ended, cause)
 	}
+	return nil
 }
 
 // giveUp joins the context's end with what kept the call from an answer, if

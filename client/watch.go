@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
 	"time"
 
 	"github.com/aiecs/tasklane/schemas"
@@ -18,10 +19,12 @@ const (
 
 // WatchRequest says which events to watch.
 type WatchRequest struct {
-	// UserID is whose events; required.
+	// UserID is whose events; with a token it may be left out for the token's
+	// own user, and is required without one.
 	UserID string
-	// TaskID narrows the watch to one task; "" is all of the user's.
-	TaskID string
+	// TaskID narrows the watch to one task, BatchID to the tasks of one batch;
+	// both empty is all of the user's.
+	TaskID, BatchID string
 	// Since is where to start: [SinceNow] (if empty), [SinceEarliest], the
 	// Cursor of an event or of a [Handle], or an RFC 3339 time.
 	Since string
@@ -39,14 +42,17 @@ type Hello struct {
 	Recovered bool `json:"recovered"`
 }
 
-// Event is an event and the place just after it, to resume from.
+// Event is an event and the place just after it, to resume from. While output
+// waits for a slow watcher, consecutive pieces of a task may be merged into one
+// event: its text is theirs in order, its index the first one's.
 type Event struct {
 	schemas.Event
 	Cursor string `json:"cursor"`
 }
 
 // Watch gives the user's events in order, for as long as the context lives. A
-// broken connection is made again from the last event given. The sequence ends
+// broken connection is made again from the last event given, with a new token if
+// the old one has expired and there is a [Config.TokenSource]. The sequence ends
 // after its first error, which is the context's if that ended; an [*APIError] if
 // the notifier refused; one that wraps [ErrUnreachable] if it could not be
 // reached for [Config.GiveUpAfter].
@@ -84,11 +90,14 @@ type watch struct {
 }
 
 func (w *watch) run(ctx context.Context) error {
-	if w.request.UserID == "" {
+	if w.request.UserID == "" && w.client.tokens.none() {
 		return errors.New("no user given: set WatchRequest.UserID")
 	}
 	for {
-		err := w.follow(ctx)
+		token, err := w.client.tokens.get(ctx, w.retry.refused)
+		if err == nil {
+			err = w.follow(ctx, token)
+		}
 		if errors.Is(err, errLeft) {
 			return err
 		}
@@ -97,6 +106,9 @@ func (w *watch) run(ctx context.Context) error {
 		if errors.As(err, &refused) {
 			err, advice = refused.error, refused.after
 		}
+		if w.client.tokens.renewable(w.retry, token, err) {
+			continue
+		}
 		if err := w.retry.wait(ctx, err, advice); err != nil {
 			return err
 		}
@@ -104,21 +116,24 @@ func (w *watch) run(ctx context.Context) error {
 }
 
 // follow reads one connection to its end. Its error is never nil.
-func (w *watch) follow(ctx context.Context) error {
-	conn, err := w.client.dial(ctx, w.request, w.since)
+func (w *watch) follow(ctx context.Context, token string) error {
+	conn, err := w.client.dial(ctx, w.request, w.since, token)
 	if err != nil {
 		return err
 	}
 	defer conn.close()
-	for {
+	for welcome := false; ; {
 		message, err := conn.read()
 		if err != nil {
 			w.forgive(conn)
-			return err
+			return w.expired(welcome, token, err)
 		}
 		switch {
 		case message.Kind == kindHello:
+			welcome = true
 			w.hello(message)
+		case message.Kind == kindResume && message.Cursor != "":
+			w.since = message.Cursor
 		case message.Kind.ForUser():
 			if err := w.deliver(message); err != nil {
 				return err
@@ -152,6 +167,20 @@ func (w *watch) deliver(m *message) error {
 	w.since = m.Cursor
 	w.retry.answered()
 	return nil
+}
+
+var errExpired = errors.New("the token has expired")
+
+// expired makes a reason to come back of the end of a connection whose token was
+// taken and is no longer valid, if another can be had. That one is used after a
+// pause: a source whose tokens end at once is not asked without rest.
+func (w *watch) expired(welcome bool, token string, err error) error {
+	var refused *APIError
+	if !welcome || w.client.tokens.source == nil || !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
+		return err
+	}
+	w.retry.refused = token
+	return unreachable(errExpired)
 }
 
 // forgive resets the pauses after a connection that had lasted. One that says

@@ -45,9 +45,10 @@ func TestWatchGivesEveryEventOnceWhateverBreaks(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		quotas := rapid.SliceOfN(rapid.IntRange(0, 4), 0, 6).Draw(rt, "quotas")
 		events := rapid.IntRange(1, 20).Draw(rt, "events")
-		closed := rapid.SampledFrom([]int{0, websocket.CloseGoingAway, websocket.CloseTryAgainLater, 4000, 4500}).Draw(rt, "code")
+		batch := rapid.IntRange(0, 5).Draw(rt, "batch")
+		closed := rapid.SampledFrom([]int{0, websocket.CloseGoingAway, websocket.CloseTryAgainLater, websocket.CloseInternalServerErr, 4000, 4008, 4500}).Draw(rt, "code")
 		notifier.mu.Lock()
-		notifier.quotas, notifier.events, notifier.closed = quotas, events, closed
+		notifier.quotas, notifier.events, notifier.closed, notifier.batch = quotas, events, closed, batch
 		notifier.mu.Unlock()
 		got, err := take(t.Context(), c, WatchRequest{UserID: "alice", Since: SinceEarliest}, events)
 		if err != nil {
@@ -84,14 +85,14 @@ func TestWatchFromNowMissesNothingAfterItsFirstHello(t *testing.T) {
 func TestWatchAsksForWhatItsCallerWants(t *testing.T) {
 	notifier := &fakeNotifier{events: 1}
 	c := newTestClient(t, Config{Notifier: startNotifier(t, notifier) + "/base"})
-	if _, err := take(t.Context(), c, WatchRequest{UserID: "ali ce", TaskID: "t-0", Since: "c0"}, 1); err != nil {
+	if _, err := take(t.Context(), c, WatchRequest{UserID: "ali ce", TaskID: "t-0", BatchID: "b 1", Since: "c0"}, 1); err != nil {
 		t.Fatal(err)
 	}
 	query, err := url.ParseQuery(notifier.handshakes()[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"user_id": "ali ce", "task_id": "t-0", "since": "c0"} {
+	for name, want := range map[string]string{"user_id": "ali ce", "task_id": "t-0", "batch_id": "b 1", "since": "c0"} {
 		if got := query.Get(name); got != want {
 			t.Errorf("parameter %s is %q, want %q", name, got, want)
 		}
@@ -233,12 +234,53 @@ func TestWatchPassesOverKindsItDoesNotKnow(t *testing.T) {
 	wantInOrder(t, got, 1)
 }
 
+func TestAResumeNoteMovesTheCursor(t *testing.T) {
+	notifier := &fakeNotifier{events: 3}
+	raw := func(w http.ResponseWriter, r *http.Request) {
+		upgrader := websocket.Upgrader{}
+		ws, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer func() { _ = ws.Close() }()
+		notifier.stopRefusing()
+		_ = writeText(ws, `{"kind":"hello","cursor":"c0","recovered":true}`)
+		_ = writeText(ws, `{"kind":"resume","cursor":"c2"}`)
+		_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4008, "slow"), time.Now().Add(time.Second))
+	}
+	notifier.first = raw
+	c := newTestClient(t, Config{Notifier: startNotifier(t, notifier)})
+	got, err := take(t.Context(), c, WatchRequest{UserID: "alice", Since: SinceEarliest}, 1)
+	if err != nil || len(got) != 1 || got[0] != "t-2" {
+		t.Errorf("got %v, %v, want only the event after the noted cursor", got, err)
+	}
+}
+
+func TestABatchMayHoldEmptyLines(t *testing.T) {
+	c := newTestClient(t, Config{Notifier: startBatch(t, "\n"+eventText(0)+"\n\n"+eventText(1)+"\n", "", eventText(2))})
+	got, err := take(t.Context(), c, WatchRequest{UserID: "alice"}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantInOrder(t, got, 3)
+}
+
 // startRaw is a notifier that sends the given messages on every connection.
 func startRaw(t *testing.T, messages ...string) string {
 	t.Helper()
+	return startFrames(t, websocket.Upgrader{}, messages...)
+}
+
+// startBatch is one whose frames are batches.
+func startBatch(t *testing.T, frames ...string) string {
+	t.Helper()
+	return startFrames(t, websocket.Upgrader{Subprotocols: []string{protocolBatch}}, frames...)
+}
+
+func startFrames(t *testing.T, upgrader websocket.Upgrader, messages ...string) string {
+	t.Helper()
 	f := &fakeNotifier{}
 	f.first = func(w http.ResponseWriter, r *http.Request) {
-		upgrader := websocket.Upgrader{}
 		ws, err := upgrader.Upgrade(w, r, nil)
 		if err != nil {
 			return

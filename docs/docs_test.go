@@ -195,7 +195,7 @@ func (h *help) check(path, call string) {
 func TestConfiguration(t *testing.T) {
 	h := newHelp(t)
 	var everything strings.Builder
-	for _, command := range []string{"up", "producer", "processor", "notifier", "broker", "topics ensure", "submit", "get", "result", "watch", "cancel", "pause", "resume", "kill", "limits", "inspect controls"} {
+	for _, command := range []string{"up", "producer", "processor", "notifier", "broker", "topics ensure", "submit", "get", "result", "watch", "cancel", "pause", "resume", "kill", "limits", "inspect controls", "token"} {
 		everything.WriteString(h.of(command))
 	}
 	readme := read(t, filepath.Join(root, "README.md"))

@@ -3,11 +3,7 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,37 +18,19 @@ const clientTasks = 12
 func TestForeignClients(t *testing.T) {
 	i := newInstallation(t)
 	s := i.up(t)
-	cache := clientsDir(t)
-	scripts, err := filepath.Abs("../scripts/clients")
-	if err != nil {
-		t.Fatal(err)
-	}
-	classes := filepath.Join(cache, "java", "submit.jar") + ":" + filepath.Join(cache, "java", "libs", "*")
+	p := newPrograms(t)
 	clients := map[string][]string{
-		"kcat":   {filepath.Join(scripts, "kcat.sh")},
-		"python": {filepath.Join(cache, "venv", "bin", "python"), filepath.Join(scripts, "submit.py")},
-		"java":   {"java", "-cp", classes, "tasklane.Submit"},
+		"kcat":   {p.script("kcat.sh")},
+		"python": p.python("submit.py"),
+		"java":   {"java", "-cp", p.place("java", "submit.jar") + ":" + p.place("java", "libs", "*"), "tasklane.Submit"},
 	}
 	for name, command := range clients {
 		for _, lane := range []string{"fast", "heavy"} {
 			t.Run(name+"-"+lane, func(t *testing.T) { submitBy(t, i, s, command, lane) })
 		}
 	}
-	t.Run("python-fold", func(t *testing.T) { foldByPython(t, i, clients["python"][0], scripts) })
+	t.Run("python-fold", func(t *testing.T) { foldByPython(t, i, p.python("fold.py")) })
 	s.terminate()
-}
-
-func clientsDir(t *testing.T) string {
-	t.Helper()
-	cache := os.Getenv("TASKLANE_CACHE")
-	if cache == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cache = filepath.Join(home, ".cache", "tasklane")
-	}
-	return filepath.Join(cache, "clients")
 }
 
 // submitBy lets a client program send tasks and follows each to its end.
@@ -63,8 +41,8 @@ func submitBy(t *testing.T, i *installation, s *server, command []string, lane s
 		user := fmt.Sprint(prefix, "-", n)
 		watchers[user] = watch(t, s.notifier, user, "now")
 	}
-	args := slices.Concat(command[1:], []string{strings.Join(i.seeds(), ","), i.prefix + "tasks." + lane, fmt.Sprint(clientTasks), prefix})
-	sent := strings.Fields(output(t, command[0], args...))
+	args := []string{strings.Join(i.seeds(), ","), i.prefix + "tasks." + lane, fmt.Sprint(clientTasks), prefix}
+	sent := strings.Fields(output(t, slices.Concat(command, args)...))
 	if len(sent) != 2*clientTasks {
 		t.Fatalf("the client printed %q", sent)
 	}
@@ -84,7 +62,7 @@ func submitBy(t *testing.T, i *installation, s *server, command []string, lane s
 
 // foldByPython compares the Python reader of docs/DELIVERY.md with the test's
 // own: both see the same events.
-func foldByPython(t *testing.T, i *installation, python, scripts string) {
+func foldByPython(t *testing.T, i *installation, command []string) {
 	book := read(t, i)
 	count := func() (events int) {
 		for _, all := range book.tasks {
@@ -94,22 +72,8 @@ func foldByPython(t *testing.T, i *installation, python, scripts string) {
 	}
 	want := 6 * clientTasks * 2
 	book.until("all events", deadline, func() bool { return count() >= want })
-	printed := output(t, python, filepath.Join(scripts, "fold.py"), strings.Join(i.seeds(), ","), i.prefix+"task-events")
+	printed := output(t, append(command, strings.Join(i.seeds(), ","), i.prefix+"task-events")...)
 	if lines := strings.Count(printed, "\n"); lines != want {
 		t.Errorf("the Python reader printed %d events, want %d", lines, want)
 	}
-}
-
-func output(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
-	command := exec.CommandContext(ctx, name, args...)
-	var stderr strings.Builder
-	command.Stderr = &stderr
-	out, err := command.Output()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, stderr.String())
-	}
-	return string(out)
 }

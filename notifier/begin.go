@@ -18,10 +18,12 @@ import (
 // starts.
 const resolveTimeout = 5 * time.Second
 
-// request is what a client asked for.
+// request is what a client asked for. With the zero id it is the request of the
+// connection itself.
 type request struct {
-	user, taskID string
-	since        since
+	id, user        string
+	taskID, batchID string
+	since           since
 }
 
 // since is where a client wants to start. At most one member is set; none means
@@ -32,7 +34,7 @@ type since struct {
 	time     time.Time
 }
 
-// begin is where a session starts: from live if next is nil.
+// begin is where a subscription starts: from live if next is nil.
 type begin struct {
 	next []int64
 	// fresh says that next is the start of the log, where folding needs no
@@ -41,6 +43,9 @@ type begin struct {
 	// lost is why not everything since the asked place can be had, "" if it
 	// can.
 	lost string
+	// base makes cursors short where there are many partitions; nil if next is
+	// all there is.
+	base *cursor.Base
 }
 
 func readRequest(rawQuery string) (request, *problem) {
@@ -48,26 +53,30 @@ func readRequest(rawQuery string) (request, *problem) {
 	if err != nil {
 		return request{}, badRequest("The query cannot be read: " + err.Error() + ".")
 	}
-	for _, name := range []string{"user_id", "task_id", "since"} {
+	for _, name := range []string{"user_id", "task_id", "batch_id", "since"} {
 		if len(query[name]) > 1 {
 			return request{}, badRequest(name + " is given more than once.")
 		}
-	}
-	req := request{user: query.Get("user_id"), taskID: query.Get("task_id")}
-	if p := schemas.CheckUserID(req.user); p != "" {
-		return request{}, badRequest("user_id " + p + ".")
-	}
-	if !utf8.ValidString(req.user) {
-		return request{}, badRequest("user_id must be valid UTF-8.")
-	}
-	if query.Has("task_id") {
-		if p := schemas.CheckTaskID(req.taskID); p != "" {
-			return request{}, badRequest("task_id " + p + "; leave the parameter out for all tasks.")
+		if (name == "task_id" || name == "batch_id") && query.Has(name) && query.Get(name) == "" {
+			return request{}, badRequest(name + " is empty; leave the parameter out for all tasks.")
 		}
 	}
-	var problem *problem
-	req.since, problem = readSince(query.Get("since"))
-	return req, problem
+	return newRequest(query.Get("task_id"), query.Get("batch_id"), query.Get("since"))
+}
+
+// newRequest checks what is to be watched and from where; "" is for what was
+// not said.
+func newRequest(taskID, batchID, from string) (request, *problem) {
+	if taskID != "" {
+		if p := schemas.CheckTaskID(taskID); p != "" {
+			return request{}, badRequest("task_id " + p + "; leave it out for all tasks.")
+		}
+	}
+	if utf8.RuneCountInString(batchID) > 200 || !utf8.ValidString(batchID) {
+		return request{}, badRequest("batch_id must be valid UTF-8 of at most 200 characters.")
+	}
+	start, refused := readSince(from)
+	return request{taskID: taskID, batchID: batchID, since: start}, refused
 }
 
 func readSince(text string) (since, *problem) {
@@ -122,10 +131,12 @@ func (n *Notifier) offsets(ctx context.Context, s since) (begin, error) {
 	switch {
 	case s.earliest:
 		next, err := n.source.starts(ctx)
-		return begin{next: next, fresh: true}, err
+		return begin{next: next, fresh: true, base: n.baseAt(time.UnixMilli(0), next)}, err
 	case !s.time.IsZero():
 		next, err := n.source.after(ctx, s.time)
-		return begin{next: next}, err
+		return begin{next: next, base: n.baseAt(s.time, next)}, err
+	case s.cursor != nil && s.cursor.Base != nil:
+		return n.offsetsOfBase(ctx, s.cursor.Base)
 	case s.cursor != nil:
 		return n.offsetsOfCursor(ctx, s.cursor.Events)
 	}
@@ -133,7 +144,7 @@ func (n *Notifier) offsets(ctx context.Context, s since) (begin, error) {
 }
 
 func (n *Notifier) offsetsOfCursor(ctx context.Context, next []int64) (begin, error) {
-	live := n.positions.snapshot()
+	live, _ := n.positions.snapshot()
 	if !reached(live, next) {
 		if err := n.checkFuture(ctx, next); err != nil {
 			return begin{}, err
@@ -141,6 +152,9 @@ func (n *Notifier) offsetsOfCursor(ctx context.Context, next []int64) (begin, er
 	}
 	if reached(next, live) {
 		// Nothing to replay, so nothing can be lost: no need to ask.
+		return begin{next: next}, nil
+	}
+	if n.ring.covers(next, live) {
 		return begin{next: next}, nil
 	}
 	starts, err := n.source.starts(ctx)

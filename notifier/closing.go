@@ -1,8 +1,14 @@
 package notifier
 
+import (
+	"net/http"
+	"strings"
+)
+
 // Close codes of the WebSocket, beside the standard ones. A client that gets
-// 1001, 1011 or CloseSlow should connect again with the last cursor it has; one
-// that gets another code has to change something first.
+// 1001, 1011 or CloseSlow should connect again with the last cursor it has, and
+// with CloseUnauthenticated with another token too; one that gets another code
+// has to change something first.
 const (
 	closeGoingAway   = 1001
 	closeUnsupported = 1003
@@ -11,6 +17,14 @@ const (
 	closeInternal    = 1011
 	// CloseSlow says that the client did not read fast enough.
 	CloseSlow = 4008
+	// CloseUnauthenticated says that the client has not said who it is, or that
+	// its token has expired.
+	CloseUnauthenticated = 4401
+	// CloseForbidden says that the client may not have what it asked for.
+	CloseForbidden = 4403
+	// CloseTooMany says that the client has too many subscriptions or asks too
+	// often.
+	CloseTooMany = 4429
 )
 
 // closing is why a session ends. The zero value is a session that goes on; a
@@ -32,4 +46,32 @@ func slowClient() closing {
 
 func replayFailed() closing {
 	return closing{closeInternal, "history could not be read: reconnect with the last cursor"}
+}
+
+func expired() closing {
+	return closing{CloseUnauthenticated, "the token has expired: reconnect with a new one and the last cursor"}
+}
+
+func unheard(what string) closing {
+	return closing{closePolicy, what}
+}
+
+// closingOf is how a problem is told on a connection that is open already.
+func closingOf(p *problem) closing {
+	why := closing{code: closePolicy, reason: p.Detail}
+	switch {
+	case p.Status == http.StatusUnauthorized:
+		why.code = CloseUnauthenticated
+	case p.Status == http.StatusForbidden:
+		why.code = CloseForbidden
+	case p.Status == http.StatusTooManyRequests:
+		why.code = CloseTooMany
+	case p.Status >= http.StatusInternalServerError:
+		why.code = closeInternal
+	}
+	const longest = 123
+	if len(why.reason) > longest {
+		why.reason = strings.ToValidUTF8(why.reason[:longest-3], "") + "..."
+	}
+	return why
 }

@@ -4,12 +4,20 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/aiecs/tasklane/internal/auth"
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/webhooks"
 	"github.com/aiecs/tasklane/schemas"
 )
 
 // DefaultAddr is where the notifier listens if nothing else is said.
 const DefaultAddr = "127.0.0.1:8000"
+
+// Defaults of the ring of the newest events.
+const (
+	DefaultRingBytes = 64 << 20
+	DefaultRingAge   = 5 * time.Minute
+)
 
 // Config is what a notifier needs. The zero value of every bound is its
 // default.
@@ -20,19 +28,36 @@ type Config struct {
 	Addr string
 	// AllowedOrigins is CORS_ALLOWED_ORIGINS: the web pages that may connect.
 	AllowedOrigins string
-	// Insecure allows an address that other machines can reach.
+	// Insecure allows an address that other machines can reach with auth off.
 	Insecure bool
+	// Auth says how clients prove who they are; the zero value asks for nothing.
+	Auth auth.Config
+	// Webhooks says how terminal events are posted to callback URLs. Without a
+	// secret this notifier takes no part in that. Kafka, Topics and Logger are
+	// those above.
+	Webhooks webhooks.Config
 	Logger   *slog.Logger
 
 	// MaxConnections is how many clients are served at a time (20,000).
 	MaxConnections int
+	// MaxSubscriptions is how many subscriptions one connection may have (64).
+	MaxSubscriptions int
+	// AuthTimeout is how long a client that brought no token with its request
+	// has to send one (10 s).
+	AuthTimeout time.Duration
 	// QueueBytes is how much may wait for one client behind the event that is
 	// its next (1 MiB); that one may have any size.
 	QueueBytes int
 	// HoldBytes is how many live events are kept for a client that still
 	// replays (512 KiB). Past it the client replays on instead.
 	HoldBytes int
-	// Replays is how many clients read history from the log at a time (8).
+	// RingBytes is how much of the newest events is kept in memory for clients
+	// that come back (64 MiB); below zero keeps none. RingAge is how old they may
+	// get (5 min).
+	RingBytes int
+	RingAge   time.Duration
+	// Replays is how many scans of the log there are at a time (8), each for one
+	// client or for many that need about the same of it.
 	Replays int
 	// PingInterval is the time between two WebSocket pings (25 s), and
 	// PongTimeout how long after one the client is given up (10 s).
@@ -47,6 +72,11 @@ type Config struct {
 	CatchUpTimeout time.Duration
 	// ShutdownTimeout bounds the farewell to all clients (5 s).
 	ShutdownTimeout time.Duration
+	// AnchorLead is how long ago the moment is to which short cursors refer, at
+	// least (30 s); they are used where there are more than cursor.MaxExact
+	// partitions. If the clocks of brokers differ by more, a client that comes
+	// back may be told that it was not recovered.
+	AnchorLead time.Duration
 	// RefreshInterval is the time between two looks at the topic's partitions
 	// (15 s).
 	RefreshInterval time.Duration
@@ -58,8 +88,14 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.MaxConnections = or(c.MaxConnections, 20_000)
+	c.MaxSubscriptions = or(c.MaxSubscriptions, 64)
+	c.AuthTimeout = or(c.AuthTimeout, 10*time.Second)
 	c.QueueBytes = or(c.QueueBytes, 1<<20)
 	c.HoldBytes = or(c.HoldBytes, 512<<10)
+	if c.RingBytes == 0 {
+		c.RingBytes = DefaultRingBytes
+	}
+	c.RingAge = or(c.RingAge, DefaultRingAge)
 	c.Replays = or(c.Replays, 8)
 	c.PingInterval = or(c.PingInterval, 25*time.Second)
 	c.PongTimeout = or(c.PongTimeout, 10*time.Second)
@@ -67,6 +103,7 @@ func (c Config) withDefaults() Config {
 	c.ReplayTimeout = or(c.ReplayTimeout, 60*time.Second)
 	c.CatchUpTimeout = or(c.CatchUpTimeout, 5*time.Second)
 	c.ShutdownTimeout = or(c.ShutdownTimeout, 5*time.Second)
+	c.AnchorLead = or(c.AnchorLead, 30*time.Second)
 	c.RefreshInterval = or(c.RefreshInterval, 15*time.Second)
 	return c
 }

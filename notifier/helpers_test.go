@@ -37,6 +37,8 @@ type world struct {
 	topics  schemas.Topics
 	client  *kgo.Client
 	cfg     notifier.Config
+	// partitions is how many the topics get.
+	partitions int
 	*notifier.Notifier
 	stop func()
 }
@@ -58,7 +60,7 @@ func newBroker(t *testing.T, change func(*notifier.Config)) *world {
 // newWorldOn prepares a world on a running broker.
 func newWorldOn(t *testing.T, brokers string, change func(*notifier.Config)) *world {
 	t.Helper()
-	w := &world{t: t, brokers: brokers, topics: schemas.Topics{Prefix: kafkatest.Prefix(t)}}
+	w := &world{t: t, brokers: brokers, partitions: partitions, topics: schemas.Topics{Prefix: kafkatest.Prefix(t)}}
 	w.client = kafkatest.Client(t, w.brokers, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(3<<20))
 	w.cfg = notifier.Config{
 		Kafka: kafka.Config{Brokers: []string{w.brokers}}, Topics: w.topics, Addr: "127.0.0.1:0",
@@ -74,7 +76,7 @@ func (w *world) createTopics() {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_, err := kafka.EnsureTopics(ctx, w.client, kafka.Topology{Topics: w.topics, Lanes: []string{"fast"}, Partitions: partitions})
+	_, err := kafka.EnsureTopics(ctx, w.client, kafka.Topology{Topics: w.topics, Lanes: []string{"fast"}, Partitions: w.partitions})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -225,6 +227,23 @@ func watch(t *testing.T, n *notifier.Notifier, query ...string) *client {
 		t.Fatalf("the first message is %+v, want a hello with a cursor", c.hello)
 	}
 	return c
+}
+
+// dialed connects and reads the hello, for clients that have a goroutine each.
+func dialed(n *notifier.Notifier, query ...string) (*client, error) {
+	conn, res, err := websocket.DefaultDialer.Dial(address(n, query...), nil)
+	if err != nil {
+		if res != nil {
+			err = fmt.Errorf("%s: %w", res.Status, err)
+		}
+		return nil, err
+	}
+	c := &client{Conn: conn}
+	if c.hello, err = c.tryNext(); err != nil || c.hello.Kind != "hello" {
+		conn.Close()
+		return nil, fmt.Errorf("the first message is %+v, want a hello: %w", c.hello, err)
+	}
+	return c, nil
 }
 
 // next is the next message.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -171,7 +172,8 @@ func TestHostileFrames(t *testing.T) {
 }
 
 func TestSlowClientAlone(t *testing.T) {
-	w := newWorld(t, nil)
+	// It is slow by its queue, however long a write takes on a busy machine.
+	w := newWorld(t, func(c *notifier.Config) { c.WriteTimeout = time.Hour })
 	neighbour := watch(t, w.Notifier, "user_id", "ada")
 	slow := watch(t, w.Notifier, "user_id", "ada")
 	o := w.fence(0, 1)
@@ -181,7 +183,23 @@ func TestSlowClientAlone(t *testing.T) {
 		o.say("ada", "t", fmt.Sprint(i, text))
 		neighbour.expect(fmt.Sprint(i, text))
 	}
-	code, reason := slow.closeCode()
+	var before, last said
+	var closed *websocket.CloseError
+	for {
+		m, err := slow.tryNext()
+		if err == nil {
+			before, last = last, m
+			continue
+		}
+		if !errors.As(err, &closed) {
+			t.Fatalf("the connection ended without a close frame: %v", err)
+		}
+		break
+	}
+	if last.Kind != "resume" || last.Cursor != before.Cursor {
+		t.Errorf("the last message is %+v, want the cursor of the one before, %s", last, before.Cursor)
+	}
+	code, reason := closed.Code, closed.Text
 	if code != notifier.CloseSlow || !strings.Contains(reason, "last cursor") {
 		t.Errorf("closed with %d %q", code, reason)
 	}
@@ -198,8 +216,9 @@ func TestSlowClientAlone(t *testing.T) {
 }
 
 func TestProgressIsSuperseded(t *testing.T) {
-	w := newWorld(t, func(c *notifier.Config) { c.QueueBytes = 256 << 10 })
+	w := newWorld(t, func(c *notifier.Config) { c.QueueBytes, c.RingBytes = 256<<10, -1 })
 	c := watch(t, w.Notifier, "user_id", "ada")
+	bob := watch(t, w.Notifier, "user_id", "bob")
 	o := w.fence(0, 1)
 	o.say("ada", "t", "running")
 	text := strings.Repeat("p", 50<<10)
@@ -212,8 +231,8 @@ func TestProgressIsSuperseded(t *testing.T) {
 		}
 	}
 	o.say("ada", "t", "done")
-	probe := watch(t, w.Notifier, "user_id", "ada")
-	probe.expectQuiet()
+	o.say("bob", "t", "after all that")
+	bob.expect("after all that")
 	var got []string
 	for {
 		m := c.next()
@@ -297,7 +316,7 @@ func TestPing(t *testing.T) {
 }
 
 func TestShutdown(t *testing.T) {
-	w := newWorld(t, func(c *notifier.Config) { c.ShutdownTimeout = 2 * time.Second })
+	w := newWorld(t, func(c *notifier.Config) { c.ShutdownTimeout, c.RingBytes = 2*time.Second, -1 })
 	o := w.fence(0, 1)
 	clients := make([]*client, 20)
 	for i := range clients {
@@ -308,6 +327,15 @@ func TestShutdown(t *testing.T) {
 	for range 30 {
 		o.say("deaf", "t", strings.Repeat("x", 1<<20))
 	}
+	// Another reads nothing of its history, and has much of it queued.
+	for range 200 {
+		o.say("behind", "t", strings.Repeat("x", 100<<10))
+	}
+	behind := watch(t, w.Notifier, "user_id", "behind", "since", "earliest")
+	untilMetric(t, w.Notifier, "tasklane_notifier_queue_bytes", func(bytes string) bool {
+		n, err := strconv.ParseFloat(bytes, 64)
+		return err == nil && n >= 512<<10
+	})
 	o.say("ada", "t", "last words")
 	for _, c := range clients {
 		c.expect("last words")
@@ -324,6 +352,7 @@ func TestShutdown(t *testing.T) {
 	}
 	<-stopped
 	deaf.Close()
+	behind.Close()
 	if _, err := http.Get("http://" + w.Addr() + "/healthz"); err == nil {
 		t.Error("the port still answers")
 	}
@@ -398,6 +427,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	w.produce(o.recordAt(1, "ada", schemas.KindState, "t", "repeat"))
 	o.say("ada", "t", "two")
 	ada.expect("one", "two")
+	ada.expectQuiet() // what was written before the pong is counted
 	for name, want := range map[string]string{
 		"connections": "1", "events_read_total": "5", "events_delivered_total": "2",
 		"events_dropped_by_fold_total": "1", "events_unwatched_total": "1", "queue_bytes": "0",

@@ -5,6 +5,10 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+
+	"github.com/aiecs/tasklane/client/browser"
+	"github.com/aiecs/tasklane/internal/auth"
 )
 
 // routes is everything the notifier serves, behind the edge's policy.
@@ -19,17 +23,27 @@ func (n *Notifier) routes() http.Handler {
 		}
 	}))
 	engine.NoRoute(gin.WrapF(func(w http.ResponseWriter, _ *http.Request) {
-		(&problem{Title: "not found", Status: http.StatusNotFound, Detail: "There are /ws, /healthz, /readyz and /metrics."}).write(w)
+		(&problem{Title: "not found", Status: http.StatusNotFound,
+			Detail: "There are /ws, /sse, /socket.io/, /client.js, /v1/tickets, /v1/connections, /healthz, /readyz and /metrics."}).write(w)
 	}))
 	engine.NoMethod(gin.WrapF(func(w http.ResponseWriter, _ *http.Request) {
-		(&problem{Title: "method not allowed", Status: http.StatusMethodNotAllowed, Detail: "Use GET."}).write(w)
+		(&problem{Title: "method not allowed", Status: http.StatusMethodNotAllowed, Detail: "Use GET, and POST for /v1/tickets."}).write(w)
 	}))
 	engine.GET("/ws", gin.WrapF(n.serveWS))
+	engine.GET("/sse", gin.WrapF(n.serveSSE))
+	engine.Any("/socket.io/", gin.WrapH(n.engine))
+	engine.POST("/v1/tickets", gin.WrapF(n.serveTicket))
+	engine.GET("/v1/connections", gin.WrapF(n.serveConnections))
+	engine.GET("/client.js", gin.WrapH(browser.Handler()))
 	engine.GET("/healthz", gin.WrapF(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }))
 	engine.GET("/readyz", gin.WrapF(n.serveReady))
 	engine.GET("/metrics", gin.WrapF(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		n.metrics.set.WritePrometheus(w)
+		n.auth.WritePrometheus(w)
+		if n.courier != nil {
+			n.courier.WritePrometheus(w)
+		}
 	}))
 	return n.policy.Middleware(engine)
 }
@@ -54,34 +68,26 @@ func (n *Notifier) unready() *problem {
 	default:
 		return unavailable("The notifier is starting: it has not read the events up to their end yet.")
 	}
+	if !n.auth.IsReady() {
+		return notAuthorised(&auth.RefusalError{Reason: auth.KeysMissing})
+	}
 	if n.reader.lost.Load() {
 		return unavailable("The broker does not answer.")
 	}
 	return nil
 }
 
-// admit checks a request and takes a place for its connection; on success the
-// caller must give the place back with release.
-func (n *Notifier) admit(r *http.Request) (request, begin, *problem) {
-	req, refused := readRequest(r.URL.RawQuery)
-	if refused != nil {
-		return req, begin{}, refused
+// answer writes what was asked for as JSON.
+func (n *Notifier) answer(w http.ResponseWriter, status int, value any) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		n.log.Error("an answer cannot be encoded", "error", err)
+		(&problem{Title: "internal error", Status: http.StatusInternalServerError, Detail: "The cause is in the notifier's log."}).write(w)
+		return
 	}
-	// While only the broker is away, live clients may wait here as well as
-	// anywhere, so this asks for less than /readyz.
-	if p := n.unready(); p != nil && !n.reader.lost.Load() {
-		return req, begin{}, p
-	}
-	if n.open.Add(1) > int64(n.cfg.MaxConnections) {
-		n.release()
-		return req, begin{}, &problem{Title: "too many connections", Status: http.StatusServiceUnavailable, retryAfter: 5,
-			Detail: fmt.Sprintf("All %d connections of this instance are taken. Try again later with the same cursor.", n.cfg.MaxConnections)}
-	}
-	from, refused := n.resolve(r.Context(), req.since)
-	if refused != nil {
-		n.release()
-	}
-	return req, from, refused
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone; there is nobody else to tell
 }
-
-func (n *Notifier) release() { n.open.Add(-1) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,46 +17,78 @@ import (
 // message is one text for clients. It is shared between all that get it and
 // never changed.
 type message struct {
-	data []byte
-	// partition and offset are where the event stands; -1 for what is no event.
-	partition int32
-	offset    int64
+	// frame is the text as one WebSocket frame, of which head bytes are its
+	// header: built once, whatever the number of clients.
+	frame []byte
+	head  int
+	// seq is the live reader's count of records at this one, 0 for what did not
+	// come from there.
+	seq uint64
+	// appended is when the broker took the event; zero for what is no event.
+	appended time.Time
 	// taskID is the event's task, and progress whether a later progress of the
 	// task makes this one superfluous.
 	taskID   string
 	progress bool
+	// piece is set on a piece of output.
+	piece *piece
+}
+
+// piece is streamed output: pieces that wait one right after the other become
+// one message.
+type piece struct {
+	attempt int
+	index   int64
+	// text is the JSON string's inside, escapes and all.
+	text []byte
 }
 
 // messageOverhead is what a waiting message costs beside its text, in bytes.
 const messageOverhead = 128
 
-func (m *message) size() int { return len(m.data) + messageOverhead }
+func (m *message) text() []byte { return m.frame[m.head:] }
+
+func (m *message) size() int { return len(m.frame) + messageOverhead }
+
+// isEvent reports whether it is an event of a task, and not the notifier's own
+// word.
+func (m *message) isEvent() bool { return !m.appended.IsZero() }
 
 // event is as much of an event as the notifier looks at.
 type event struct {
 	partition int32
 	offset    int64
+	appended  time.Time
 	taskID    string
+	batchID   string
 	progress  bool
-	// body is the event's object without the closing brace.
+	piece     *piece
+	// body is the event's object without the closing brace, on one line.
 	body []byte
 }
 
 var (
 	errOtherUser = errors.New("the value's user_id is not the record's key")
 	errNoTask    = errors.New("the value has no task_id")
-	errCursor    = errors.New("the value has a member named cursor, which is the notifier's")
+	errCursor    = errors.New("the value has a member named cursor or subscription, which are the notifier's")
 )
+
+// eventHead is what is read of an event's JSON.
+type eventHead struct {
+	TaskID       string         `json:"task_id"`
+	UserID       string         `json:"user_id"`
+	BatchID      jsontext.Value `json:"batch_id"`
+	Kind         schemas.Kind   `json:"kind"`
+	Attempt      jsontext.Value `json:"attempt"`
+	Output       jsontext.Value `json:"output"`
+	Cursor       jsontext.Value `json:"cursor"`
+	Subscription jsontext.Value `json:"subscription"`
+}
 
 // readEvent checks that a record is one valid object that belongs to the user
 // in its key. A nil event without an error is a record that is nobody's event.
 func readEvent(rec *record) (*event, error) {
-	var head struct {
-		TaskID string         `json:"task_id"`
-		UserID string         `json:"user_id"`
-		Kind   schemas.Kind   `json:"kind"`
-		Cursor jsontext.Value `json:"cursor"`
-	}
+	var head eventHead
 	if err := json.Unmarshal(rec.value, &head); err != nil {
 		return nil, fmt.Errorf("read event: %w", err)
 	}
@@ -66,32 +99,85 @@ func readEvent(rec *record) (*event, error) {
 		return nil, errOtherUser
 	case head.TaskID == "":
 		return nil, errNoTask
-	case head.Cursor != nil:
+	case head.Cursor != nil, head.Subscription != nil:
 		return nil, errCursor
 	}
-	body := bytes.TrimRight(rec.value, " \t\r\n")
+	body := oneLine(bytes.TrimRight(rec.value, " \t\r\n"))
 	return &event{
-		partition: rec.partition, offset: rec.offset,
-		taskID: head.TaskID, progress: head.Kind == schemas.KindProgress,
-		body: body[:len(body)-1],
+		partition: rec.partition, offset: rec.offset, appended: rec.time,
+		taskID: head.TaskID, batchID: text(head.BatchID), progress: head.Kind == schemas.KindProgress,
+		piece: head.piece(), body: body[:len(body)-1],
 	}, nil
 }
 
-// message is the event's own text with a cursor spliced in as its last member:
-// next is where to read on after it.
-func (e *event) message(next []int64) *message {
-	text := cursor.Cursor{Events: next}.String()
-	data := make([]byte, 0, len(e.body)+len(text)+16)
-	data = append(data, e.body...)
-	data = append(data, `,"cursor":"`...)
-	data = append(data, text...) // base64url: nothing to escape
-	data = append(data, `"}`...)
-	return &message{data: data, partition: e.partition, offset: e.offset, taskID: e.taskID, progress: e.progress}
+// piece is the output of the event, nil if it is none or has not the form that
+// can be merged.
+func (h *eventHead) piece() *piece {
+	if h.Kind != schemas.KindOutput || h.Output.Kind() != '{' {
+		return nil
+	}
+	var output map[string]jsontext.Value
+	if json.Unmarshal(h.Output, &output) != nil || len(output) != 2 || output["text"].Kind() != '"' {
+		return nil
+	}
+	attempt, err := strconv.Atoi(string(h.Attempt))
+	index, err2 := strconv.ParseInt(string(output["index"]), 10, 64)
+	if err != nil || err2 != nil {
+		return nil
+	}
+	quoted := output["text"]
+	return &piece{attempt: attempt, index: index, text: quoted[1 : len(quoted)-1]}
 }
 
-// hello is a session's first message.
-func hello(next []int64, recovered bool, reason string) *message {
-	data := []byte(`{"kind":"hello","cursor":"` + cursor.Cursor{Events: next}.String() +
+// text is a JSON string's value, "" for any other value.
+func text(v jsontext.Value) string {
+	if v.Kind() != '"' {
+		return ""
+	}
+	b, err := jsontext.AppendUnquote(nil, v)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+// oneLine is valid JSON without line breaks: they can only stand between its
+// tokens. Many messages in one frame are told apart by them.
+func oneLine(body []byte) []byte {
+	if bytes.IndexByte(body, '\n') < 0 && bytes.IndexByte(body, '\r') < 0 {
+		return body
+	}
+	body = bytes.Clone(body)
+	for i, c := range body {
+		if c == '\n' || c == '\r' {
+			body[i] = ' '
+		}
+	}
+	return body
+}
+
+// message is the event's own text with a cursor spliced in as its last member:
+// place is where to read on after it.
+func (e *event) message(place cursor.Cursor, seq uint64) *message {
+	at := place.String()
+	const member = `,"cursor":"`
+	length := len(e.body) + len(member) + len(at) + len(`"}`)
+	head := headerLength(length)
+	frame := make([]byte, 0, head+length)
+	frame = appendHeader(frame, length)
+	frame = append(frame, e.body...)
+	frame = append(frame, member...)
+	frame = append(frame, at...) // base64url: nothing to escape
+	frame = append(frame, `"}`...)
+	return &message{
+		frame: frame, head: head, seq: seq, appended: e.appended,
+		taskID: e.taskID, progress: e.progress, piece: e.piece,
+	}
+}
+
+// hello is a subscription's first message.
+func hello(at cursor.Cursor, recovered bool, reason string) *message {
+	data := []byte(`{"kind":"hello","cursor":"` + at.String() +
 		`","recovered":` + strconv.FormatBool(recovered))
 	if !recovered {
 		data = append(data, `,"reason":`...)
@@ -102,4 +188,8 @@ func hello(next []int64, recovered bool, reason string) *message {
 
 func pong() *message { return note([]byte(`{"kind":"pong"}`)) }
 
-func note(data []byte) *message { return &message{data: data, partition: -1, offset: -1} }
+// note is a message that is no event.
+func note(data []byte) *message {
+	frame := appendHeader(make([]byte, 0, maxHeader+len(data)), len(data))
+	return &message{head: len(frame), frame: append(frame, data...)}
+}

@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/aiecs/tasklane/internal/engineio"
 )
 
 // meters are one notifier's metrics.
@@ -24,6 +26,9 @@ type meters struct {
 	readErrors   *metrics.Counter
 	replays      *metrics.Counter
 	replayErrors *metrics.Counter
+	// delay is from when the broker took a live event to when it was written to
+	// a client, one observation a write.
+	delay *metrics.PrometheusHistogram
 }
 
 // newMeters registers the metrics; open and queued are read when they are
@@ -50,6 +55,8 @@ func newMeters(open, queued, replaying func() float64) *meters {
 		readErrors:   counter("read_errors_total"),
 		replays:      counter("replays_total"),
 		replayErrors: counter("replay_errors_total"),
+		delay: set.NewPrometheusHistogramExt("tasklane_notifier_delay_seconds",
+			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}),
 	}
 }
 
@@ -58,8 +65,44 @@ func newMeters(open, queued, replaying func() float64) *meters {
 func (m *meters) closed(code int) {
 	label := "client"
 	switch code {
-	case closeGoingAway, closeUnsupported, closePolicy, closeTooBig, closeInternal, CloseSlow:
+	case closeGoingAway, closeUnsupported, closePolicy, closeTooBig, closeInternal, CloseSlow,
+		CloseUnauthenticated, CloseForbidden, CloseTooMany:
 		label = strconv.Itoa(code)
 	}
 	m.set.GetOrCreateCounter(`tasklane_notifier_closed_total{code="` + label + `"}`).Inc()
+}
+
+// countTransports registers the connections by transport, read when they are
+// scraped.
+func (n *Notifier) countTransports() {
+	gauge := func(transport string, value func() int64) {
+		n.metrics.set.NewGauge(`tasklane_notifier_transport_connections{transport="`+transport+`"}`, func() float64 { return float64(value()) })
+	}
+	polling := func() int64 { return int64(n.engine.Count(engineio.Polling)) }
+	sockets := func() int64 { return int64(n.engine.Count(engineio.WebSocket)) }
+	gauge(kindSSE, n.streams.Load)
+	gauge(kindPolling, polling)
+	gauge(kindSocketIO, sockets)
+	gauge(kindWebSocket, func() int64 { return max(0, n.open.Load()-n.streams.Load()-polling()-sockets()) })
+}
+
+// How a recovery can end.
+const (
+	recoveredAll   = "all"
+	recoveredPart  = "part" // older events are gone from the log
+	recoveryLeft   = "left" // the client went before its end
+	recoverySlow   = "slow"
+	recoveryFailed = "failed"
+)
+
+// Where a recovery found its events.
+const (
+	sourceNone = "none" // there was nothing to look for
+	sourceRing = "ring"
+	sourceLog  = "log"
+)
+
+// recovery counts the end of a replay.
+func (m *meters) recovery(source, outcome string) {
+	m.set.GetOrCreateCounter(`tasklane_notifier_recoveries_total{source="` + source + `",outcome="` + outcome + `"}`).Inc()
 }

@@ -1,7 +1,6 @@
 package notifier
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,10 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/gorilla/websocket"
 
+	"github.com/aiecs/tasklane/internal/auth"
+	"github.com/aiecs/tasklane/internal/engineio"
 	"github.com/aiecs/tasklane/internal/origin"
+	"github.com/aiecs/tasklane/internal/webhooks"
 )
 
 // Notifier serves events to clients. Make one with [New]; [Notifier.Run] does
@@ -24,12 +26,18 @@ type Notifier struct {
 	cfg      Config
 	log      *slog.Logger
 	policy   *origin.Policy
+	auth     *auth.Verifier
 	source   *source
 	upgrader websocket.Upgrader
-	corks    sync.Pool // of *bytes.Buffer
+	engine   *engineio.Server  // of Socket.IO
+	courier  *webhooks.Courier // nil without webhooks
+	writers  sync.Pool         // of *writer
 
+	roster    *roster
 	hub       *hub
 	positions *positions
+	ring      *ring
+	recent    *recent
 	reader    *reader
 	replayer  *replayer
 	metrics   *meters
@@ -37,6 +45,8 @@ type Notifier struct {
 	// open counts the places taken by connections, also of those that are
 	// still being upgraded.
 	open atomic.Int64
+	// streams counts those of server-sent events.
+	streams atomic.Int64
 	// ready is closed when clients can be served, stopping when no more are.
 	ready    chan struct{}
 	stopping chan struct{}
@@ -53,7 +63,12 @@ type Notifier struct {
 // New checks the configuration. It starts nothing and does not connect.
 func New(cfg Config) (*Notifier, error) {
 	cfg = cfg.withDefaults()
-	policy, err := origin.New(origin.Config{Listen: cfg.Addr, AllowedOrigins: cfg.AllowedOrigins, Insecure: cfg.Insecure})
+	policy, err := origin.New(origin.Config{Listen: cfg.Addr, AllowedOrigins: cfg.AllowedOrigins, Insecure: cfg.Insecure, Auth: cfg.Auth.On()})
+	if err != nil {
+		return nil, fmt.Errorf("configure notifier: %w", err)
+	}
+	cfg.Auth.Logger = cfg.Logger
+	verifier, err := auth.New(cfg.Auth)
 	if err != nil {
 		return nil, fmt.Errorf("configure notifier: %w", err)
 	}
@@ -61,14 +76,18 @@ func New(cfg Config) (*Notifier, error) {
 		return nil, fmt.Errorf("configure notifier: %w", err)
 	}
 	n := &Notifier{
-		cfg: cfg, log: cfg.Logger, policy: policy, source: newSource(cfg.Kafka, cfg.Topics.Events()), addr: cfg.Addr,
-		hub: newHub(), positions: newPositions(),
+		cfg: cfg, log: cfg.Logger, policy: policy, auth: verifier, source: newSource(cfg.Kafka, cfg.Topics.Events()), addr: cfg.Addr,
+		roster: newRoster(), hub: newHub(), positions: newPositions(),
 		ready: make(chan struct{}), stopping: make(chan struct{}),
 	}
-	n.corks.New = func() any { return new(bytes.Buffer) }
+	n.writers.New = func() any { return new(writer) }
 	n.upgrader = websocket.Upgrader{
 		HandshakeTimeout: cfg.WriteTimeout, ReadBufferSize: readBuffer, WriteBufferPool: new(sync.Pool),
-		CheckOrigin: policy.AllowOrigin, Error: handshakeError,
+		CheckOrigin: policy.AllowOrigin, Error: handshakeError, Subprotocols: []string{protocolBatch, protocolPlain},
+	}
+	n.engine = n.newSocketIO()
+	if n.courier, err = newCourier(cfg); err != nil {
+		return nil, fmt.Errorf("configure notifier: %w", err)
 	}
 	n.wire()
 	return n, nil
@@ -76,25 +95,28 @@ func New(cfg Config) (*Notifier, error) {
 
 // wire makes the parts that share the notifier's state.
 func (n *Notifier) wire() {
-	slots := make(chan struct{}, n.cfg.Replays)
+	kept := newCheckpoints()
+	n.ring = newRing(n.cfg.RingBytes, n.cfg.RingAge)
+	scans := &scans{source: n.source, ring: n.ring, checkpoints: kept, timeout: n.cfg.ReplayTimeout, most: n.cfg.Replays}
 	n.metrics = newMeters(
 		func() float64 { return float64(n.open.Load()) },
 		func() float64 {
 			total := 0
-			n.hub.each(func(s *session) { total += s.waiting() })
+			for _, s := range n.roster.all() {
+				total += s.waiting()
+			}
 			return float64(total)
 		},
-		func() float64 { return float64(len(slots)) },
+		func() float64 { return float64(scans.count()) },
 	)
-	kept := newCheckpoints()
+	n.countTransports()
+	n.recent = newRecent()
 	n.reader = &reader{
-		source: n.source, hub: n.hub, positions: n.positions, checkpoints: kept, metrics: n.metrics, log: n.log,
-		refresh: n.cfg.RefreshInterval, live: make(chan struct{}),
+		recent: n.recent,
+		source: n.source, hub: n.hub, positions: n.positions, ring: n.ring, checkpoints: kept, metrics: n.metrics, log: n.log,
+		refresh: n.cfg.RefreshInterval, anchorLead: n.cfg.AnchorLead, live: make(chan struct{}),
 	}
-	n.replayer = &replayer{
-		source: n.source, positions: n.positions, checkpoints: kept, metrics: n.metrics,
-		timeout: n.cfg.ReplayTimeout, slots: slots,
-	}
+	n.replayer = &replayer{positions: n.positions, ring: n.ring, scans: scans, metrics: n.metrics}
 }
 
 // Ready is closed when the notifier listens and has read the log up to its end.
@@ -141,6 +163,11 @@ func (n *Notifier) Run(ctx context.Context) error {
 		}
 	})
 	parts.Go(func() { n.announce(running) })
+	parts.Go(func() { n.roster.beat(running, n.cfg.PingInterval) })
+	parts.Go(func() { n.auth.Run(running) })
+	if n.courier != nil {
+		parts.Go(func() { n.courier.Run(running) })
+	}
 	err = nil
 	select {
 	case <-ctx.Done():
@@ -150,14 +177,18 @@ func (n *Notifier) Run(ctx context.Context) error {
 	return err
 }
 
-// announce closes ready when the reader has caught up.
+// announce closes ready when the reader has caught up and clients can prove who
+// they are.
 func (n *Notifier) announce(ctx context.Context) {
-	select {
-	case <-n.reader.live:
-		close(n.ready)
-		n.log.Info("notifier is ready", "addr", n.Addr(), "topic", n.source.topic)
-	case <-ctx.Done():
+	for _, part := range []<-chan struct{}{n.reader.live, n.auth.Ready()} {
+		select {
+		case <-part:
+		case <-ctx.Done():
+			return
+		}
 	}
+	close(n.ready)
+	n.log.Info("notifier is ready", "addr", n.Addr(), "topic", n.source.topic)
 }
 
 func (n *Notifier) server() *http.Server {
@@ -181,10 +212,12 @@ func (n *Notifier) stop(server *http.Server, cancel context.CancelFunc) {
 	n.mu.Unlock()
 	bounded, done := context.WithTimeout(context.Background(), n.cfg.ShutdownTimeout)
 	defer done()
-	n.hub.each(func(s *session) { s.end(goingAway()) })
 	gone := make(chan struct{})
 	go func() {
+		n.drain(bounded)
 		n.sessions.Wait()
+		n.replayer.scans.all.Wait() // they end with the last client that needs them
+		n.engine.Close(farewell)    // those that still take their last words, or have not said who they are
 		close(gone)
 	}()
 	if server.Shutdown(bounded) != nil {
@@ -193,68 +226,10 @@ func (n *Notifier) stop(server *http.Server, cancel context.CancelFunc) {
 	select {
 	case <-gone:
 	case <-bounded.Done():
-		n.hub.each(func(s *session) { s.kill() })
+		for _, s := range n.roster.all() {
+			s.transport.kill()
+		}
 		<-gone
 	}
 	cancel()
-}
-
-// transport is how a session's client is reached. Both read and write return
-// soon after the session ends; kill makes them return at once.
-type transport interface {
-	read()
-	write()
-	kill()
-}
-
-// start runs a session until it ends. It reports false if the notifier is
-// stopping; nothing runs then and the caller keeps its place.
-func (n *Notifier) start(s *session, from begin, t transport) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.stopped {
-		return false
-	}
-	s.kill = t.kill
-	n.hub.add(s)
-	n.metrics.connections.Inc()
-	reading := make(chan struct{})
-	n.sessions.Go(func() {
-		defer close(reading)
-		t.read()
-	})
-	n.sessions.Go(func() {
-		t.write()
-		n.hub.remove(s)
-		<-reading
-		n.release()
-	})
-	if from.next == nil {
-		now := n.positions.snapshot()
-		s.send(hello(now, true, ""))
-		if s.goLive(now) {
-			return true
-		}
-		// More came in this moment than can be set aside.
-		from.next = now
-	} else {
-		s.send(hello(from.next, from.lost == "", from.lost))
-	}
-	n.sessions.Go(func() { n.catchUp(s, from) })
-	return true
-}
-
-// catchUp replays history to a session that is in the hub and holding, until it
-// is live.
-func (n *Notifier) catchUp(s *session, from begin) {
-	err := n.replayer.run(s.ctx, s, from)
-	switch {
-	case err == nil, s.ctx.Err() != nil:
-	case errors.Is(err, errBehind):
-		s.end(slowClient())
-	default:
-		n.metrics.replayErrors.Inc()
-		n.log.Warn("replaying history failed", "error", err)
-		s.end(replayFailed())
-	}
 }

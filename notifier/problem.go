@@ -15,6 +15,8 @@ type problem struct {
 	Detail string `json:"detail"`
 	// retryAfter is in seconds, 0 for no such header.
 	retryAfter int
+	// challenge is the WWW-Authenticate header, "" for none.
+	challenge string
 }
 
 func badRequest(detail string) *problem {
@@ -35,6 +37,9 @@ func (p *problem) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
+	if p.challenge != "" {
+		w.Header().Set("WWW-Authenticate", p.challenge)
+	}
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}

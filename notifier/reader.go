@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/internal/pace"
 )
 
 // foldLead is how much earlier than its real start a reader without saved fold
@@ -24,14 +25,25 @@ type reader struct {
 	source      *source
 	hub         *hub
 	positions   *positions
+	ring        *ring
+	recent      *recent
 	checkpoints *checkpoints
 	metrics     *meters
 	log         *slog.Logger
 	refresh     time.Duration
+	anchorLead  time.Duration
 
 	tracks []*track
 	// next is the tracks' positions, for cursors.
 	next []int64
+	// unwoken are the sessions that have something queued and are to be nudged,
+	// and offers counts what was offered since that was last done.
+	unwoken []*session
+	offers  int
+	// marks is how far it had come at the last looks.
+	marks []mark
+	// anchoredAt is the time of the last anchor.
+	anchoredAt time.Time
 	// behind is how many partitions have not come to where live begins.
 	behind int
 
@@ -48,6 +60,11 @@ type track struct {
 	liveFrom int64
 	// caught says that everything before liveFrom has been folded.
 	caught bool
+	// warm says that the partition's events go to the ring: its fold can be
+	// trusted since fresh, the start of the log, or since foldLead after first,
+	// the time of the first record that was read.
+	warm, fresh bool
+	first       time.Time
 	// unmarked counts the records since the last checkpoint.
 	unmarked int
 }
@@ -60,17 +77,24 @@ func (r *reader) run(ctx context.Context) error {
 	}
 	defer tail.close()
 	due := time.Now().Add(r.refresh)
-	for ctx.Err() == nil {
+	for isLive := false; ctx.Err() == nil; {
+		if !isLive && r.behind == 0 {
+			isLive = true
+			r.look(ctx, tail)
+			close(r.live)
+		}
 		until, cancel := context.WithDeadline(ctx, due)
 		err := tail.poll(until, r.step)
 		cancel()
+		r.nudge()
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			r.metrics.readErrors.Inc()
 			r.log.Warn("reading events failed, going on", "error", err)
-			pause(ctx, retryInterval)
+			pace.Sleep(ctx, retryInterval)
 		}
 		if !time.Now().Before(due) {
 			r.look(ctx, tail)
+			r.remind(time.Now())
 			due = time.Now().Add(r.refresh)
 		}
 	}
@@ -91,7 +115,7 @@ func (r *reader) begin(ctx context.Context) (*tail, error) {
 			r.log.Warn("events cannot be read yet, waiting", "error", err)
 		}
 		r.metrics.readErrors.Inc()
-		pause(ctx, retryInterval)
+		pace.Sleep(ctx, retryInterval)
 	}
 }
 
@@ -102,18 +126,25 @@ func (r *reader) start(ctx context.Context) (map[int32]place, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The ends come second: what is appended between the two is folded.
+	warm, starts, err := r.warmFrom(bounded)
+	if err != nil {
+		return nil, err
+	}
+	// The ends come last: what is appended in between is folded.
 	ends, err := r.source.ends(bounded)
 	if err != nil {
 		return nil, err
 	}
-	if len(ends) != len(early) {
+	if len(ends) != len(early) || len(ends) != len(warm) || len(ends) != len(starts) {
 		return nil, errors.New("the topic's partitions are changing")
 	}
 	from := make(map[int32]place, len(ends))
+	most := r.ring.most(len(ends))
 	for p, end := range ends {
-		from[int32(p)] = place{offset: min(early[p], end)}
+		early[p] = min(early[p], end, max(warm[p], end-most))
+		from[int32(p)] = place{offset: early[p]}
 		r.track(int32(p), end)
+		r.tracks[p].fresh = early[p] <= starts[p]
 	}
 	r.next = append([]int64(nil), ends...)
 	r.behind = len(ends)
@@ -140,14 +171,26 @@ func (r *reader) look(ctx context.Context, tail *tail) {
 	if ctx.Err() != nil {
 		return
 	}
+	r.ring.expire(time.Now())
 	if was := r.lost.Swap(err != nil); err != nil && !was {
 		r.log.Warn("the broker does not answer", "error", err)
 	}
+	grown := len(ends) > len(r.tracks)
 	for p := len(r.tracks); p < len(ends); p++ {
 		r.next = append(r.next, 0)
 		r.track(int32(p), 0)
 		r.tracks[p].caught = true
+		r.warmed(r.tracks[p], int32(p), 0)
 		tail.add(map[int32]place{int32(p): {}})
+	}
+	if grown && r.recent.on(len(ends)) {
+		r.recent.begin(r.next)
+	}
+	if err == nil {
+		err = r.anchor(bounded)
+	}
+	if err != nil {
+		r.metrics.readErrors.Inc()
 	}
 }
 
@@ -155,13 +198,20 @@ func (r *reader) look(ctx context.Context, tail *tail) {
 func (r *reader) step(rec *record) {
 	t := r.tracks[rec.partition]
 	counted := rec.stamped && t.fold.Step(rec.stamp).Counted()
+	r.warm(t, rec)
 	if !t.caught && rec.offset+1 >= t.liveFrom {
 		r.caughtUp(rec.partition)
+	}
+	if rec.offset >= t.liveFrom {
+		r.expect(rec)
+	}
+	if counted && len(rec.key) > 0 {
+		r.note(rec)
 	}
 	if rec.offset < t.liveFrom {
 		return
 	}
-	r.advance(rec, t)
+	seq := r.advance(rec, t)
 	r.metrics.read.Inc()
 	switch {
 	case !counted:
@@ -170,8 +220,8 @@ func (r *reader) step(rec *record) {
 	case len(rec.key) == 0:
 		return
 	}
-	if sessions := r.hub.lookup(rec.key); len(sessions) > 0 {
-		r.deliver(rec, sessions)
+	if subs := r.hub.lookup(rec.key); len(subs) > 0 {
+		r.deliver(rec, seq, subs)
 	} else {
 		r.metrics.unwatched.Inc()
 	}
@@ -180,15 +230,15 @@ func (r *reader) step(rec *record) {
 func (r *reader) caughtUp(partition int32) {
 	t := r.tracks[partition]
 	t.caught = true
+	if !t.warm {
+		r.warmed(t, partition, t.liveFrom)
+	}
 	r.checkpoint(partition, t, t.liveFrom)
 	r.behind--
-	if r.behind == 0 {
-		close(r.live)
-	}
 }
 
-// advance moves the position past a record, before anybody is looked up.
-func (r *reader) advance(rec *record, t *track) {
+// expect notices where records are missing, or have come back.
+func (r *reader) expect(rec *record) {
 	expected := r.next[rec.partition]
 	switch {
 	case rec.offset > expected:
@@ -196,14 +246,20 @@ func (r *reader) advance(rec *record, t *track) {
 	case rec.offset < expected:
 		r.metrics.rewound.Inc()
 		r.checkpoints.rewind(rec.partition, rec.offset)
+		r.ring.rewind(rec.partition, rec.offset)
 		r.log.Error("the broker has lost records, some events may be shown again",
 			"partition", rec.partition, "expected", expected, "found", rec.offset)
 	}
+}
+
+// advance moves the position past a record, before anybody is looked up, and is
+// the count of records to here.
+func (r *reader) advance(rec *record, t *track) uint64 {
 	r.next[rec.partition] = rec.offset + 1
-	r.positions.set(rec.partition, rec.offset+1)
 	if t.unmarked++; t.unmarked >= checkpointRecords {
 		r.checkpoint(rec.partition, t, rec.offset+1)
 	}
+	return r.positions.set(rec.partition, rec.offset+1)
 }
 
 func (r *reader) checkpoint(partition int32, t *track, offset int64) {
@@ -211,7 +267,12 @@ func (r *reader) checkpoint(partition int32, t *track, offset int64) {
 	r.checkpoints.add(partition, checkpoint{offset: offset, states: t.fold.States()})
 }
 
-func (r *reader) deliver(rec *record, sessions []*session) {
+// maxOffers is how many events are offered before their sessions are nudged. A
+// session that is nudged once for many events sends them in few writes; one that
+// waits for too many waits too long.
+const maxOffers = 10_000
+
+func (r *reader) deliver(rec *record, seq uint64, subs []*subscription) {
 	e, err := readEvent(rec)
 	if err != nil {
 		r.metrics.invalid.Inc()
@@ -222,23 +283,27 @@ func (r *reader) deliver(rec *record, sessions []*session) {
 		return
 	}
 	var m *message
-	for _, s := range sessions {
-		if !s.wants(e) {
+	for _, sub := range subs {
+		if !sub.wants(e) {
 			continue
 		}
 		if m == nil {
-			m = e.message(r.next)
+			m = e.message(r.recent.cursor(rec.key, r.next), seq)
 		}
-		s.offer(m)
+		if sub.offer(m) {
+			r.unwoken = append(r.unwoken, sub.session)
+		}
+	}
+	if r.offers += len(subs); r.offers >= maxOffers {
+		r.nudge()
 	}
 }
 
-// pause waits, or until the context ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+// nudge tells the transports of what was queued for them.
+func (r *reader) nudge() {
+	for _, s := range r.unwoken {
+		s.nudge()
 	}
+	clear(r.unwoken)
+	r.unwoken, r.offers = r.unwoken[:0], 0
 }

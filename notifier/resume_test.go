@@ -47,7 +47,7 @@ func TestResume(t *testing.T) {
 // The cursor stands between an heir's fence and a zombie's late record, with no
 // fold state in memory for it.
 func TestResumeOnAnotherInstanceFoldsFirst(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, func(c *notifier.Config) { c.RingBytes = -1 })
 	ada := watch(t, w.Notifier, "user_id", "ada")
 	zombie := w.fence(1, 100)
 	zombie.say("ada", "t", "one")
@@ -112,8 +112,9 @@ func TestCursorThatDoesNotFit(t *testing.T) {
 	fewer.expect("in a partition that came later")
 }
 
+// Without a ring: what is in memory is not lost.
 func TestRetentionHasPassedTheCursor(t *testing.T) {
-	w := newWorldOn(t, newEngine(t), nil)
+	w := newWorldOn(t, newEngine(t), func(c *notifier.Config) { c.RingBytes = -1 })
 	w.createTopics()
 	w.Notifier, _ = w.run()
 	live := watch(t, w.Notifier, "user_id", "ada")
@@ -139,7 +140,7 @@ func TestRetentionHasPassedTheCursor(t *testing.T) {
 // of that size is more than a client's queue holds if it comes live.
 func TestEarliestOfMany(t *testing.T) {
 	const events = 20_000
-	w := newBroker(t, nil)
+	w := newBroker(t, func(c *notifier.Config) { c.RingBytes = -1 })
 	w.createTopics()
 	owners := []*owner{w.fence(0, 1), w.fence(1, 1), w.fence(2, 1), w.fence(3, 1)}
 	records := make([]*kgo.Record, events)
@@ -175,7 +176,7 @@ func TestEarliestOfMany(t *testing.T) {
 // that may come live has to fit into its queue: a client that falls behind live
 // is closed, which is another test's matter.
 func TestLiveRunsAwayFromReplay(t *testing.T) {
-	w := newWorld(t, func(c *notifier.Config) { c.HoldBytes, c.QueueBytes = 2000, 1<<20 })
+	w := newWorld(t, func(c *notifier.Config) { c.HoldBytes, c.QueueBytes, c.RingBytes = 2000, 2<<20, -1 })
 	o := w.fence(0, 1)
 	var want []string
 	add := func(n int) {
@@ -198,7 +199,7 @@ func TestLiveRunsAwayFromReplay(t *testing.T) {
 // A replay needs more turns at the log than there are places, because its
 // client reads nothing for a while; the others must not wait for it.
 func TestReplaysTakeTurns(t *testing.T) {
-	w := newWorld(t, func(c *notifier.Config) { c.Replays = 1 })
+	w := newWorld(t, func(c *notifier.Config) { c.Replays, c.RingBytes, c.WriteTimeout = 1, -1, time.Hour })
 	o := w.fence(0, 1)
 	text := strings.Repeat("x", 100<<10)
 	var want []string
@@ -216,7 +217,21 @@ func TestReplaysTakeTurns(t *testing.T) {
 // Whatever the moments at which a client leaves and comes back, it gets the
 // sequence that counts: nothing missing, nothing twice.
 func TestReconnectsAtAnyMoment(t *testing.T) {
-	w := newWorld(t, func(c *notifier.Config) { c.HoldBytes, c.QueueBytes = 2000, 1<<20 })
+	for name, ring := range map[string]int{"from the log": -1, "from a small ring": 10_000, "from the ring": 0} {
+		t.Run(name, func(t *testing.T) { reconnect(t, partitions, ring) })
+	}
+	t.Run("of many partitions", func(t *testing.T) { reconnect(t, cursor.MaxExact+20, 10_000) })
+	t.Run("of many partitions from the log", func(t *testing.T) { reconnect(t, cursor.MaxExact+1, -1) })
+}
+
+func reconnect(t *testing.T, count, ring int) {
+	w := newBroker(t, func(c *notifier.Config) {
+		c.HoldBytes, c.QueueBytes, c.RingBytes = 2000, 1<<20, ring
+		c.AnchorLead, c.RefreshInterval = lead, 20*time.Millisecond
+	})
+	w.partitions = count
+	w.createTopics()
+	w.Notifier, w.stop = w.run()
 	other, _ := w.run()
 	instances := []*notifier.Notifier{w.Notifier, other}
 	epoch := int64(1)
@@ -253,6 +268,9 @@ func TestReconnectsAtAnyMoment(t *testing.T) {
 				mark := c.cursor
 				c.Close()
 				c = watch(t, instances[rapid.IntRange(0, 1).Draw(rt, "instance")], "user_id", user, "since", mark)
+				if !c.hello.Recovered || len(mark) > 4*cursor.MaxShortBytes {
+					rt.Fatalf("hello %+v after a cursor of %d bytes", c.hello, len(mark))
+				}
 			}
 		}
 		h.read(rt, c, got, pending)

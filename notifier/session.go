@@ -2,193 +2,207 @@ package notifier
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 )
 
 // takeBytes is about how much a transport takes from the queue for one write.
 const takeBytes = 64 << 10
 
-// session is one client's subscription, whatever the transport. The live reader
-// offers it events and never waits; a replay, if there is one, waits for room;
-// the transport takes what is queued.
-//
-// It begins holding: live events are set aside while history is replayed. When
-// the replay has come to where holding began, goLive puts the two together.
-type session struct {
-	user, taskID string
-	queueBytes   int
-	holdBytes    int
-	metrics      *meters
+// transport is how a session's client is reached. Its calls come from many
+// goroutines, some of them with the session's lock held, and must not block.
+type transport interface {
+	// wake says that there is something to take, or that the session ends.
+	wake()
+	// beat comes once every PingInterval, to keep the connection alive.
+	beat()
+	// kill breaks the connection.
+	kill()
+	// peer is what kind of connection it is and the address it comes from.
+	peer() (kind, remote string)
+}
 
-	// wake tells the transport that something is queued or the session ends;
-	// room tells the replay that the queue was taken from. Both have room for
-	// one signal.
-	wake, room chan struct{}
+// session is one client, whatever the transport: what waits for it, and its
+// subscriptions. Whoever serves the transport opens it with Notifier.open, takes
+// what is queued when woken, and closes it with Notifier.leave once take has
+// said why it ends.
+type session struct {
+	cfg       *Config
+	metrics   *meters
+	transport transport
+	// slot and number are its place in the roster, where numbers rise.
+	slot   int
+	number uint64
+	since  time.Time
 	// ctx ends with the session.
 	ctx    context.Context
 	cancel context.CancelFunc
-	// kill breaks the transport's connection; set before the session is in the
-	// hub.
-	kill func()
 
-	mu         sync.Mutex
-	out        queue
-	held       queue
-	holding    bool
-	overflowed bool
-	// floor is where live delivery begins in each partition: what is below it
-	// was replayed, or is before what the client asked for.
-	floor []int64
-	why   closing
+	mu   sync.Mutex
+	who  identity
+	out  queue
+	why  closing
+	subs []*subscription
+	// room tells a replay that the queue was taken from; nil without one.
+	room chan struct{}
+	// unwoken says that the transport has not been told of what is queued: the
+	// live reader tells it later, of many events at a time.
+	unwoken bool
+	expiry  *time.Timer
 }
 
-// newSession is a session that holds. Its context ends with parent at the
-// latest.
-func newSession(parent context.Context, req request, cfg *Config, m *meters) *session {
+func newSession(parent context.Context, t transport, cfg *Config, m *meters) *session {
 	ctx, cancel := context.WithCancel(parent)
-	return &session{
-		user: req.user, taskID: req.taskID, queueBytes: cfg.QueueBytes, holdBytes: cfg.HoldBytes, metrics: m,
-		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), ctx: ctx, cancel: cancel, holding: true,
-	}
+	return &session{cfg: cfg, metrics: m, transport: t, since: time.Now(), ctx: ctx, cancel: cancel}
 }
 
-// wants reports whether the event is for this session, given that its user is.
-func (s *session) wants(e *event) bool { return s.taskID == "" || s.taskID == e.taskID }
-
-// offer gives a live event to the session.
-func (s *session) offer(m *message) {
+// identified sets who the client is; the session ends when the proof does.
+func (s *session) identified(who identity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.why.code != 0, s.overflowed:
-	case s.holding:
-		if !s.held.fits(m, s.holdBytes) {
-			// The replay will fetch it and everything set aside again.
-			s.held.clear()
-			s.overflowed = true
-			return
-		}
-		s.held.push(m)
-	case s.below(m):
-	default:
-		s.enqueue(m)
+	s.who = who
+	if s.expiry != nil {
+		s.expiry.Stop()
+		s.expiry = nil
+	}
+	if !who.expires.IsZero() && s.why.code == 0 {
+		s.expiry = time.AfterFunc(time.Until(who.expires), func() { s.end(expired()) })
 	}
 }
 
-func (s *session) below(m *message) bool {
-	return m.partition >= 0 && int(m.partition) < len(s.floor) && m.offset < s.floor[m.partition]
-}
-
-// enqueue appends to the queue, or ends the session if that is full. The lock
-// is held.
-func (s *session) enqueue(m *message) {
-	if !s.out.fits(m, s.queueBytes) {
-		s.endLocked(slowClient())
-		return
-	}
-	s.append(m)
-}
-
-func (s *session) append(m *message) {
-	if s.out.push(m) {
-		s.metrics.superseded.Inc()
-	}
-	signal(s.wake)
-}
-
-// send queues a message that is no event: a hello or a pong.
-func (s *session) send(m *message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.why.code == 0 {
-		s.enqueue(m)
-	}
-}
-
-// roomForReplay reports whether the replay may queue another event: while less
-// than half the queue is used, so that what is set aside fits in after it.
-func (s *session) roomForReplay() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.out.bytes < s.queueBytes/2
-}
-
-// queueReplayed queues a replayed event; the replay has asked for room.
-func (s *session) queueReplayed(m *message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.why.code == 0 {
-		s.append(m)
-	}
-}
-
-// hold begins to set live events aside, from none.
-func (s *session) hold() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.holding, s.overflowed = true, false
-	s.held.clear()
-}
-
-// goLive ends holding: what was set aside from floor on is queued and from here
-// live events are. It fails if more came than could be set aside; the replay
-// must then hold again and go on.
-func (s *session) goLive(floor []int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.overflowed {
-		return false
-	}
-	s.floor, s.holding = floor, false
-	for m := s.held.pop(); m != nil; m = s.held.pop() {
-		if !s.below(m) {
-			s.append(m)
+// covered reports whether a client with another proof may still watch all that
+// this one does. An admin's connection may watch users whom the token that comes
+// after it does not speak for.
+func (s *session) covered(who identity) bool {
+	for _, sub := range s.subscriptions() {
+		if !who.mayWatch(sub.user) {
+			return false
 		}
 	}
 	return true
 }
 
+func (s *session) identity() identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.who
+}
+
+// enqueue appends to the queue, or ends the session if that is full. The lock
+// is held.
+func (s *session) enqueue(it item) {
+	if !s.out.fits(it, s.cfg.QueueBytes) {
+		s.endLocked(slowClient())
+		return
+	}
+	s.append(it)
+}
+
+func (s *session) append(it item) {
+	if s.out.push(it) {
+		s.metrics.superseded.Inc()
+	}
+}
+
+// send queues a message that is no event, such as a pong.
+func (s *session) send(m *message) { s.sendTo(nil, m) }
+
+func (s *session) sendTo(sub *subscription, m *message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why.code == 0 {
+		s.enqueue(item{message: m, sub: sub})
+		s.transport.wake()
+	}
+}
+
+// nudge tells the transport what the live reader has queued.
+func (s *session) nudge() {
+	s.mu.Lock()
+	s.unwoken = false
+	s.mu.Unlock()
+	s.transport.wake()
+}
+
+// roomForReplay reports whether a replay may queue another event: while less
+// than half the queue is used, so that what is set aside fits in after it.
+func (s *session) roomForReplay() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.bytes < s.cfg.QueueBytes/2
+}
+
+// replaying is the signal that the queue was taken from.
+func (s *session) replaying() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.room == nil {
+		s.room = make(chan struct{}, 1)
+	}
+	return s.room
+}
+
 // drained waits until the transport has taken everything.
 func (s *session) drained(ctx context.Context) error {
+	room := s.replaying()
 	for {
 		s.mu.Lock()
-		empty := s.out.empty()
+		empty := s.out.len() == 0
 		s.mu.Unlock()
 		if empty {
 			return nil
 		}
 		select {
-		case <-s.room:
+		case <-room:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// take moves about takeBytes of queued messages into batch and says why the
-// session ends if it does: what was queued before the end is still to be sent
-// first, except to a slow client.
-func (s *session) take(batch []*message) ([]*message, closing) {
+// take moves about takeBytes of queued messages into batch; more says that
+// others wait. It says why the session ends if it does: what was queued before
+// the end is still to be sent first, except to a slow client: that one is only
+// told where to go on.
+func (s *session) take(batch []item) (taken []item, more bool, why closing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.why.code == codeGone || s.why.code == CloseSlow {
-		return batch[:0], s.why
-	}
 	batch = batch[:0]
 	for size := 0; size < takeBytes; {
-		m := s.out.pop()
-		if m == nil {
+		it, ok := s.out.pop()
+		if !ok {
 			break
 		}
-		batch = append(batch, m)
-		size += m.size()
+		batch = append(batch, it)
+		s.handed(it)
+		size += it.size()
 	}
-	signal(s.room)
-	if !s.out.empty() {
-		signal(s.wake)
-		return batch, closing{}
+	s.shorten()
+	if s.room != nil {
+		signal(s.room)
 	}
-	return batch, s.why
+	if s.out.len() > 0 {
+		return batch, true, closing{}
+	}
+	return batch, false, s.why
+}
+
+// sent counts what a transport has written. The delay is that of the first live
+// event in it, the longest.
+func (s *session) sent(batch []item) {
+	events, measured := 0, false
+	for _, it := range batch {
+		if !it.isEvent() {
+			continue
+		}
+		events++
+		if it.seq > 0 && !measured {
+			measured = true
+			s.metrics.delay.UpdateDuration(it.appended)
+		}
+	}
+	s.metrics.delivered.Add(events)
 }
 
 // end ends the session; only the first reason counts.
@@ -198,25 +212,47 @@ func (s *session) end(why closing) {
 	s.endLocked(why)
 }
 
+// abandon ends the session of a client that nothing can be written to any more,
+// whatever is queued, and is why it ends: an earlier reason, if there was one.
+func (s *session) abandon(why closing) closing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(why)
+	s.out.clear()
+	return s.why
+}
+
 func (s *session) endLocked(why closing) {
 	if s.why.code != 0 {
 		return
 	}
 	s.why = why
-	s.held.clear()
+	for _, sub := range s.subs {
+		sub.held.clear()
+	}
 	if why.code == CloseSlow || why.code == codeGone {
 		s.out.clear()
 	}
+	if why.code == CloseSlow {
+		s.queueResumes()
+	}
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
 	s.metrics.closed(why.code)
 	s.cancel()
-	signal(s.wake)
+	s.transport.wake()
 }
 
 // waiting is how many bytes are queued and set aside.
 func (s *session) waiting() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out.bytes + s.held.bytes
+	total := s.out.bytes
+	for _, sub := range s.subs {
+		total += sub.held.bytes
+	}
+	return total
 }
 
 func signal(c chan struct{}) {
@@ -224,4 +260,34 @@ func signal(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// add takes a subscription in; false if there are too many.
+func (s *session) add(sub *subscription) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.subs) >= s.cfg.MaxSubscriptions {
+		return false
+	}
+	s.subs = append(s.subs, sub)
+	return true
+}
+
+// subscriptions is a copy of those there are.
+func (s *session) subscriptions() []*subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.subs)
+}
+
+// named is the subscription of that id, nil if there is none.
+func (s *session) named(id string) *subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subs {
+		if sub.id == id {
+			return sub
+		}
+	}
+	return nil
 }

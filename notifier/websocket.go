@@ -4,9 +4,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/gorilla/websocket"
 )
 
@@ -19,12 +19,32 @@ const (
 	readBuffer = 512
 )
 
-// socket is the WebSocket side of a session.
+// The subprotocols. Without one of them a client is served as with the plain
+// one; it is there for clients that must name one to be able to name others.
+const (
+	// protocolPlain has one message in each frame.
+	protocolPlain = "tasklane.v1"
+	// protocolBatch has one or more in each frame, with a line feed between.
+	protocolBatch = "tasklane.v1.batch"
+)
+
+// socket is the WebSocket side of a session. One goroutine reads; another
+// writes, and is there only while there is something to write.
 type socket struct {
 	n       *Notifier
 	conn    *websocket.Conn
-	cork    *corkedConn
 	session *session
+	batch   bool
+
+	// state is the writer's, and the rest what it is to do beside the queue.
+	state    atomic.Int32
+	pingDue  atomic.Bool
+	pongDue  atomic.Pointer[string]
+	commands quota
+	// unproved says that the client has yet to say who it is: until then no ping
+	// or pong wins it time. It is the reader's.
+	unproved bool
+
 	// readerDone is closed when nothing more can be read.
 	readerDone chan struct{}
 }
@@ -38,28 +58,44 @@ func (n *Notifier) serveWS(w http.ResponseWriter, r *http.Request) {
 			Detail: "Connect with a WebSocket client: ws://HOST/ws?user_id=USER."}).write(w)
 		return
 	}
-	req, from, refused := n.admit(r)
+	a, refused := n.admit(r)
+	var late *lateAdmission
+	if refused != nil && refused.Status == http.StatusUnauthorized {
+		a, late, refused = n.admitLate(r, refused)
+	}
 	if refused != nil {
 		n.metrics.refused.Inc()
 		refused.write(w)
 		return
 	}
-	taken := &corkingWriter{ResponseWriter: w, pool: &n.corks}
-	conn, err := n.upgrader.Upgrade(taken, r, nil)
+	conn, err := n.upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		n.release()
 		n.metrics.refused.Inc()
 		n.log.Debug("a WebSocket handshake failed", "error", err)
 		return
 	}
-	s := newSession(n.running, req, &n.cfg, n.metrics)
-	k := &socket{n: n, conn: conn, cork: taken.conn, session: s, readerDone: make(chan struct{})}
-	if !n.start(s, from, k) {
-		s.end(goingAway())
-		k.bye(goingAway())
+	k := &socket{n: n, conn: conn, batch: conn.Subprotocol() == protocolBatch, readerDone: make(chan struct{})}
+	k.open(a, late)
+}
+
+// open begins the session. The reading goroutine starts first to be there when
+// the writer waits for its end.
+func (k *socket) open(a *admission, late *lateAdmission) {
+	k.state.Store(writerBusy) // nothing is written before the session is set
+	s := k.n.begin(k, a.who)
+	if s == nil {
+		k.bye(goingAway(), false)
 		k.kill()
-		n.release()
+		k.n.release()
+		return
 	}
+	k.session = s
+	k.n.sessions.Go(func() { k.read(late) })
+	if late == nil {
+		k.n.subscribe(s, a.request, a.from)
+	}
+	k.n.sessions.Go(k.write)
 }
 
 // handshakeError answers a handshake that the library refuses.
@@ -68,22 +104,33 @@ func handshakeError(w http.ResponseWriter, _ *http.Request, status int, reason e
 }
 
 // read takes what the client says until it is gone.
-func (k *socket) read() {
+func (k *socket) read(late *lateAdmission) {
 	defer close(k.readerDone)
 	k.conn.SetReadLimit(readLimit)
-	k.alive()
 	k.conn.SetPongHandler(func(string) error { k.alive(); return nil })
+	k.conn.SetPingHandler(func(data string) error {
+		k.alive()
+		k.pongDue.Store(&data)
+		k.wake()
+		return nil
+	})
+	k.alive()
+	if k.unproved = late != nil; k.unproved {
+		k.until(k.n.cfg.AuthTimeout)
+	}
 	for {
 		kind, data, err := k.conn.ReadMessage()
 		if err != nil {
-			k.session.end(closing{code: codeOf(err)})
+			k.session.end(k.unreadable(err, late != nil))
 			if errors.Is(err, websocket.ErrReadLimit) {
 				k.drain()
 			}
 			return
 		}
+		why := k.hear(kind, data, &late)
+		k.unproved = late != nil
 		k.alive()
-		if why := k.hear(kind, data); why.code != 0 {
+		if why.code != 0 {
 			k.session.end(why)
 		}
 	}
@@ -99,111 +146,27 @@ func (k *socket) drain() {
 
 // alive gives the client until the pong after the next ping.
 func (k *socket) alive() {
+	if !k.unproved {
+		k.until(k.n.cfg.PingInterval + k.n.cfg.PongTimeout)
+	}
+}
+
+func (k *socket) until(d time.Duration) {
 	// An error here is one of the connection; the next read reports it.
-	_ = k.conn.SetReadDeadline(time.Now().Add(k.n.cfg.PingInterval + k.n.cfg.PongTimeout))
+	_ = k.conn.SetReadDeadline(time.Now().Add(d))
 }
 
-// hear handles one message of the client.
-func (k *socket) hear(kind int, data []byte) closing {
-	if kind != websocket.TextMessage {
-		return closing{closeUnsupported, "only text messages are understood"}
-	}
-	var said struct {
-		Kind *string `json:"kind"`
-	}
-	if err := json.Unmarshal(data, &said); err != nil || said.Kind == nil {
-		return closing{closePolicy, `messages must be JSON objects with a kind, such as {"kind":"ping"}`}
-	}
-	if *said.Kind == "ping" {
-		k.session.send(pong())
-	}
-	return closing{}
-}
-
-// codeOf is what to count for a connection that cannot be read any more. The
-// library has sent the close frame where there was a cause for one.
-func codeOf(err error) int {
-	if errors.Is(err, websocket.ErrReadLimit) {
-		return closeTooBig
-	}
-	return codeGone
-}
-
-// write sends what is queued until the session ends, then says why and closes
-// the connection, which ends the reading side too.
-func (k *socket) write() {
-	defer k.kill()
-	ping := time.NewTicker(k.n.cfg.PingInterval)
-	defer ping.Stop()
-	var batch []*message
-	for {
-		var err error
-		var why closing
-		select {
-		case <-k.session.wake:
-			batch, why = k.session.take(batch)
-			err = k.send(batch)
-			clear(batch)
-		case <-ping.C:
-			err = k.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(k.n.cfg.WriteTimeout))
-		}
-		if err != nil {
-			k.session.end(k.failed(err))
-			return
-		}
-		if why.code != 0 {
-			k.bye(why)
-			return
-		}
-	}
-}
-
-// failed is why a write did: a client that takes nothing for the whole timeout
-// is slow, any other is gone.
-func (k *socket) failed(err error) closing {
+// unreadable is why a connection ends that cannot be read any more. Where the
+// library has sent the close frame, this one is only counted.
+func (k *socket) unreadable(err error, silent bool) closing {
 	var timeout interface{ Timeout() bool }
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return slowClient()
+	switch {
+	case errors.Is(err, websocket.ErrReadLimit):
+		return closing{code: closeTooBig}
+	case silent && errors.As(err, &timeout) && timeout.Timeout():
+		return closing{CloseUnauthenticated, `no token came: send {"kind":"auth","token":TOKEN} first`}
 	}
 	return closing{code: codeGone}
-}
-
-func (k *socket) send(batch []*message) error {
-	if len(batch) == 0 {
-		return nil
-	}
-	if err := k.conn.SetWriteDeadline(time.Now().Add(k.n.cfg.WriteTimeout)); err != nil {
-		return err
-	}
-	k.cork.cork()
-	for _, m := range batch {
-		if err := k.conn.WriteMessage(websocket.TextMessage, m.data); err != nil {
-			return errors.Join(err, k.cork.uncork())
-		}
-		if m.partition >= 0 {
-			k.n.metrics.delivered.Inc()
-		}
-	}
-	return k.cork.uncork()
-}
-
-// bye sends the close frame and gives the client a moment to answer it: closing
-// at once could take the frame from it.
-func (k *socket) bye(why closing) {
-	if why.code == codeGone {
-		return
-	}
-	frame := websocket.FormatCloseMessage(why.code, why.reason)
-	err := k.conn.WriteControl(websocket.CloseMessage, frame, time.Now().Add(farewell))
-	if err != nil && !errors.Is(err, websocket.ErrCloseSent) {
-		return
-	}
-	timer := time.NewTimer(farewell)
-	defer timer.Stop()
-	select {
-	case <-k.readerDone:
-	case <-timer.C:
-	}
 }
 
 // kill closes the connection; both sides' calls return.

@@ -13,9 +13,12 @@ import (
 )
 
 // control writes a control record.
-func (w *world) control(c *schemas.Control) {
+func (w *world) control(c *schemas.Control) { w.controlOf(time.Now(), c) }
+
+// controlOf writes one that was asked for at a time.
+func (w *world) controlOf(at time.Time, c *schemas.Control) {
 	w.t.Helper()
-	c.Time = schemas.AtTime(time.Now())
+	c.Time = schemas.AtTime(at)
 	value, err := c.Encode()
 	if err != nil {
 		w.t.Fatal(err)
@@ -119,33 +122,39 @@ func TestCancelRacesCompletion(t *testing.T) {
 	t.Logf("%d of %d were cancelled in time", cancelled, count)
 }
 
+// limitRunning writes how many tasks of a target may run at once.
+func (w *world) limitRunning(target schemas.Target, most int64) {
+	w.t.Helper()
+	w.control(&schemas.Control{Kind: schemas.ControlLimits, Target: target, Limits: &schemas.Limits{MaxRunning: &most}})
+}
+
 func TestPauseLimitAndKillSwitch(t *testing.T) {
 	w := newWorld(t)
 	ran := newCounts()
-	w.start(nil, blocking(ran))
 	user := schemas.Target{Type: schemas.TargetUser, UserID: "user-1"}
 	name := schemas.Target{Type: schemas.TargetTaskName, TaskName: "block"}
+	// What is in force before the start is obeyed from the first task on; of what
+	// comes later only its effect tells that it has been read.
+	w.limitRunning(name, 1)
 	w.control(&schemas.Control{Kind: schemas.ControlPause, Target: user})
-	w.send(schemas.LaneFast, task("other", "once")) // tells nothing by itself: the pause may be read later
-	w.control(&schemas.Control{Kind: schemas.ControlResume, Target: user})
-	w.end("other")
-
-	most := int64(1)
-	w.control(&schemas.Control{Kind: schemas.ControlLimits, Target: name, Limits: &schemas.Limits{MaxRunning: &most}})
-	w.send(schemas.LaneFast, task("after", "once"))
-	w.end("after") // a record later on the lane, so the limit is likely known; what counts is below
+	w.start(nil, blocking(ran))
 	w.sendKeyed("k", task("b1", "block"))
 	w.sendKeyed("k", task("b2", "block"))
-	w.until("one of two runs", func() bool { return len(ran.of("b1"))+len(ran.of("b2")) == 1 })
+	w.sendKeyed("k", task("after", "once"))
+	w.control(&schemas.Control{Kind: schemas.ControlResume, Target: user})
+	w.end("after") // its turn came after that of both
+	w.until("one of two runs", func() bool { return len(ran.of("b1"))+len(ran.of("b2")) > 0 })
+	if runs := len(ran.of("b1")) + len(ran.of("b2")); runs != 1 {
+		t.Errorf("%d of two ran under a limit of one", runs)
+	}
+	w.limitRunning(name, 2)
+	w.until("both run", func() bool { return len(ran.of("b1"))+len(ran.of("b2")) == 2 })
 	w.control(&schemas.Control{Kind: schemas.ControlKillSwitch, Target: name, Reason: "wrong prompt"})
 	for _, id := range []string{"b1", "b2"} {
 		end := w.end(id)
 		if end.Status != schemas.Failed || end.ErrorCode != schemas.CodeBlocked {
 			t.Errorf("%s ended %s %s", id, end.Status, end.ErrorCode)
 		}
-	}
-	if runs := len(ran.of("b1")) + len(ran.of("b2")); runs != 1 {
-		t.Errorf("%d of two ran under a limit of one", runs)
 	}
 	w.sendKeyed("k", task("b3", "block"))
 	if end := w.end("b3"); end.ErrorCode != schemas.CodeBlocked || len(ran.of("b3")) != 0 {

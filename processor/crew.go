@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/aiecs/tasklane/internal/pace"
 )
 
 // crew runs handlers on goroutines that are kept for the next one: a handler
@@ -79,17 +81,7 @@ func (c *crew) take() *work {
 // handlers ignore their context. Those end with the process.
 func (c *crew) settle(within time.Duration) bool {
 	c.stop()
-	returned := make(chan struct{})
-	go func() {
-		defer close(returned)
-		c.all.Wait()
-	}()
-	select {
-	case <-returned:
-		return true
-	case <-time.After(within):
-		return false
-	}
+	return pace.Within(within, c.all.Wait)
 }
 
 // hand is a goroutine of a crew.

@@ -89,6 +89,9 @@ func (g *governor) doomed(id journal.Identity) bool {
 	return ok && time.Now().Before(expires)
 }
 
+// inForce reports whether the control of a key is.
+func (g *governor) inForce(key string) bool { return g != nil && g.controls.InForce(key) }
+
 // run follows the controls until the context ends. What was in force at the
 // start is obeyed before started is called.
 func (g *governor) run(ctx context.Context, started func()) error {
@@ -129,7 +132,11 @@ func (g *governor) obey(c control.Change) {
 	}
 	for _, l := range g.lanes {
 		l.setRules(g.rules(l))
-		l.recheck(l.consumer.Held())
+		held := l.consumer.Held()
+		l.recheck(held)
+		for _, h := range held {
+			h.Unhold()
+		}
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
-	"github.com/aiecs/tasklane/internal/control"
 	"github.com/aiecs/tasklane/internal/journal"
 	"github.com/aiecs/tasklane/internal/runqueue"
 	"github.com/aiecs/tasklane/schemas"
@@ -121,8 +120,14 @@ func (l *lane) Forget(h *journal.Held) {
 	l.queue.RemoveIf(func(i *runqueue.Item) bool { return i.Value.(*queued).held == h })
 }
 
+// Duplicate implements [journal.Runner].
+func (l *lane) Duplicate(j *journal.Job) { l.meter.of(j.Task).duplicates.Inc() }
+
 // Doomed implements [journal.Runner].
 func (l *lane) Doomed(id journal.Identity) bool { return l.config.controls.doomed(id) }
+
+// Holds implements [journal.Runner]: it is a pause that holds.
+func (l *lane) Holds(pause string) bool { return l.config.controls.inForce(pause) }
 
 // dispatch starts queued jobs until the context ends.
 func (l *lane) dispatch(ctx context.Context) {
@@ -138,7 +143,7 @@ func (l *lane) dispatch(ctx context.Context) {
 // begin asks the job's shard for an attempt. What the item holds is freed by
 // whoever ends the work.
 func (l *lane) begin(next *queued) {
-	if l.held(next) {
+	if l.paused(next) {
 		return
 	}
 	w := l.newWork(next)
@@ -147,21 +152,6 @@ func (l *lane) begin(next *queued) {
 		return
 	}
 	l.begun.Add(1)
-}
-
-// pauseCheck is how often a single task that is paused is looked at again.
-// Pauses of users, services, names and lanes are rules of the queue.
-const pauseCheck = 5 * time.Second
-
-// held lets a job wait that is paused by itself.
-func (l *lane) held(next *queued) bool {
-	v := l.config.controls.verdict(next.job.Task, l.name)
-	if v.Action != control.Hold {
-		return false
-	}
-	l.queue.Done(&next.item)
-	next.held.Postpone(next.job, journal.Postponement{For: schemas.WaitPause, Until: time.Now().Add(pauseCheck)})
-	return true
 }
 
 // drop ends a job that no attempt is worth: nothing here can run it, or it has

@@ -17,6 +17,7 @@ type meter struct {
 	names    map[string]*series
 	other    *series
 	queue    *queueGauges
+	claims   *metrics.Gauge // of unique tasks, that are kept
 	runaways *metrics.Counter
 	// running are the runaways that have not returned yet.
 	running *metrics.Gauge
@@ -28,6 +29,7 @@ type series struct {
 	active     *metrics.Gauge
 	duration   *metrics.PrometheusHistogram
 	retries    *metrics.Counter
+	duplicates *metrics.Counter
 	executions map[schemas.Status]*metrics.Counter
 }
 
@@ -40,6 +42,7 @@ func newMeter(set *metrics.Set, lane string, r *Registry) *meter {
 	m := &meter{
 		names: map[string]*series{}, other: newSeries(set, "other"),
 		queue:    newQueueGauges(set, lane),
+		claims:   set.GetOrCreateGauge(fmt.Sprintf("tasklane_unique_claims{lane=%q}", lane), nil),
 		runaways: set.GetOrCreateCounter("tasklane_runaway_tasks_total"),
 		running:  set.GetOrCreateGauge("tasklane_runaway_tasks", nil),
 	}
@@ -59,6 +62,7 @@ func newSeries(set *metrics.Set, name string) *series {
 		duration: set.GetOrCreatePrometheusHistogramExt(
 			fmt.Sprintf("tasklane_task_duration_seconds{task_name=%q}", name), durationBuckets()),
 		retries:    set.GetOrCreateCounter(fmt.Sprintf("tasklane_task_retries_total{task_name=%q}", name)),
+		duplicates: set.GetOrCreateCounter(fmt.Sprintf("tasklane_task_duplicates_total{task_name=%q}", name)),
 		executions: map[schemas.Status]*metrics.Counter{},
 	}
 	for _, status := range schemas.Statuses() {

@@ -54,6 +54,9 @@ func (p *Processor) Ready() <-chan struct{} { return p.ready }
 func (p *Processor) WritePrometheus(w io.Writer) {
 	for _, l := range p.lanes {
 		l.meter.queue.update(l.queue.Stats())
+		if p.consumers.Load() != nil { // the lanes have one each from then on
+			l.meter.claims.Set(float64(l.consumer.Claims()))
+		}
 	}
 	p.metrics.WritePrometheus(w)
 	p.config.controls.controls.WritePrometheus(w)
@@ -79,6 +82,10 @@ func (p *Processor) Run(ctx context.Context) error {
 		group.Go(func() error { return l.watch.run(ctx) })
 		group.Go(func() error {
 			l.dispatch(ctx)
+			return nil
+		})
+		group.Go(func() error {
+			l.stow(ctx)
 			return nil
 		})
 		group.Go(func() error {

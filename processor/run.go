@@ -97,8 +97,13 @@ func (w *work) report(ctx context.Context, e *schemas.Event) error {
 }
 
 func encodeResult(value any) (jsontext.Value, error) {
-	if raw, ok := value.(jsontext.Value); ok && len(raw) <= maxResultBytes && raw.IsValid() {
-		return raw, nil // a service that passes JSON on has nothing to encode
+	if raw, ok := value.(jsontext.Value); ok && len(raw) <= maxResultBytes {
+		// A service that passes JSON on has nothing to encode. It is checked and
+		// copied in one pass; what is wrong with it is said below.
+		formatted, err := jsontext.AppendFormat(make([]byte, 0, len(raw)), raw)
+		if err == nil {
+			return formatted, nil
+		}
 	}
 	encoded, err := json.Marshal(value, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
@@ -122,7 +127,8 @@ type outcome struct {
 func (l *lane) conclude(w *work, o outcome) bool {
 	j := w.job
 	var ran time.Duration
-	var said schemas.Event // the event itself is the shard's from then on
+	var status schemas.Status
+	var said *schemas.Event // a copy of one to be logged: the event itself is the shard's from then on
 	concluded := w.held.Conclude(j, func(s *journal.Shard) *schemas.Event {
 		event := terminalEvent(s, j, o)
 		start := w.started
@@ -135,12 +141,15 @@ func (l *lane) conclude(w *work, o outcome) bool {
 		if c := w.context.Load(); c != nil {
 			c.Totals().Fill(event)
 		}
-		said = *event
+		if status = event.Status; status != schemas.Completed {
+			kept := *event
+			said = &kept
+		}
 		return event
 	})
 	if concluded {
-		l.meter.of(j.Task).finished(said.Status, ran)
-		l.logEnd(j, &said, o.err)
+		l.meter.of(j.Task).finished(status, ran)
+		l.logEnd(j, said, o.err)
 	}
 	w.free()
 	return concluded
@@ -151,7 +160,7 @@ func inMilliseconds(d time.Duration) float64 {
 }
 
 func (l *lane) logEnd(j *journal.Job, e *schemas.Event, err error) {
-	if e.Status == schemas.Completed {
+	if e == nil { // completed
 		return
 	}
 	args := []any{"task_id", e.TaskID, "user_id", e.UserID, "attempt", e.Attempt, "status", e.Status, "code", e.ErrorCode, "error", err}
@@ -170,6 +179,7 @@ func terminalEvent(s *journal.Shard, j *journal.Job, o outcome) *schemas.Event {
 	end := EndingOf(j.Task, o.result, o.err, o.decision)
 	e := s.NewEvent(j, schemas.KindState, end.Status)
 	e.Message, e.Result, e.ErrorCode, e.Error = end.Message, end.Result, end.Code, end.Error
+	e.ResultChecked = true // by encodeResult
 	return e
 }
 

@@ -115,23 +115,33 @@ func (w *world) take(fold *journal.Fold, r *kgo.Record) {
 	w.events = append(w.events, event)
 }
 
-// until waits for a condition on what has happened.
+// until waits for a condition on what has happened. Most conditions are on the
+// events; what a handler has counted has no event of its own, so it is asked now
+// and then.
 func (w *world) until(what string, holds func() bool) {
 	w.t.Helper()
 	timeout := time.After(deadline)
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
 	for {
-		w.mu.Lock()
-		ok, changed := holds(), w.changed
-		w.mu.Unlock()
+		ok, changed := w.look(holds)
 		if ok {
 			return
 		}
 		select {
 		case <-changed:
+		case <-again.C:
 		case <-timeout:
 			w.t.Fatalf("waited %v for %s", deadline, what)
 		}
 	}
+}
+
+// look asks a condition, which may end the test.
+func (w *world) look(holds func() bool) (ok bool, changed chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return holds(), w.changed
 }
 
 // history is the counted events of a task. The caller holds mu, or is alone.

@@ -35,12 +35,12 @@ type Cancelling struct {
 // cancelTask is POST /v1/tasks/{id}/cancel.
 func (p *Producer) cancelTask(c *gin.Context) {
 	order, bad := p.parseCancel(c)
-	key := taskview.Key{TaskID: c.Param("id"), UserID: order.UserID}
-	if bad == nil {
-		bad = checkKey(key)
-	}
 	if bad != nil {
 		p.fail(c, *bad)
+		return
+	}
+	key, ok := p.keyOf(c, order.UserID)
+	if !ok {
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), catchUpTimeout)
@@ -65,7 +65,7 @@ func (p *Producer) cancelTask(c *gin.Context) {
 	expires := schemas.AtTime(now.Add(cancelLifetime))
 	if p.writeControl(c, &schemas.Control{
 		Kind: schemas.ControlCancel, Target: schemas.Target{Type: schemas.TargetTask, UserID: key.UserID, TaskID: key.TaskID},
-		Time: schemas.AtTime(now), By: order.By, Reason: order.Reason, ExpiresAt: &expires,
+		Time: schemas.AtTime(now), By: signature(callerOf(c), order.By), Reason: order.Reason, ExpiresAt: &expires,
 	}) {
 		p.answer(c, http.StatusAccepted, Cancelling{TaskID: key.TaskID, UserID: key.UserID, Status: task.Status})
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/aiecs/tasklane/internal/auth"
 	"github.com/aiecs/tasklane/internal/kafka"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -35,8 +36,10 @@ type Config struct {
 	DataDir string
 	// AllowedOrigins is a comma list of web origins that may call the API.
 	AllowedOrigins string
-	// Insecure allows addresses other than loopback without authentication.
+	// Insecure allows addresses other than loopback with auth off.
 	Insecure bool
+	// Auth says how callers prove who they are; the zero value asks for nothing.
+	Auth auth.Config
 	// Retention is how long the view keeps ended tasks; 7 days if zero.
 	Retention time.Duration
 	// ProduceTimeout is how long a broker may take to acknowledge a task before
@@ -51,7 +54,10 @@ type Config struct {
 	// Metrics are written to /metrics after the role's own, for roles that share
 	// the process.
 	Metrics []func(io.Writer)
-	Logger  *slog.Logger
+	// Health is asked by /readyz, for roles that share the process: an error says
+	// what has come to a halt.
+	Health []func() error
+	Logger *slog.Logger
 }
 
 func (c Config) withDefaults() (Config, error) {

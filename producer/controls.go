@@ -82,6 +82,7 @@ func (p *Producer) setControl(c *gin.Context) {
 		p.fail(c, *bad)
 		return
 	}
+	order.By = signature(callerOf(c), order.By)
 	key := order.Key()
 	was := p.controls.InForce(key)
 	if !p.writeControl(c, order) {
@@ -165,7 +166,7 @@ func (p *Producer) liftControl(c *gin.Context) {
 		p.fail(c, *invalidControl(err))
 		return
 	}
-	order := &schemas.Control{Kind: kind, Target: target, Time: schemas.AtTime(time.Now()), By: c.Query("by"), Reason: c.Query("reason")}
+	order := &schemas.Control{Kind: kind, Target: target, Time: schemas.AtTime(time.Now()), By: signature(callerOf(c), c.Query("by")), Reason: c.Query("reason")}
 	key := order.Key()
 	was := p.controls.InForce(key)
 	var done bool

@@ -27,10 +27,17 @@ func (p *Producer) unready() string {
 	if p.draining.Err() != nil {
 		return "the server is shutting down"
 	}
+	for _, healthy := range p.config.Health {
+		if err := healthy(); err != nil {
+			return err.Error()
+		}
+	}
 	if !p.lanes.reachable.Load() {
 		return "no Kafka broker answers; check that the brokers run and the address is right"
 	}
 	switch {
+	case !p.auth.IsReady():
+		return "the keys that tokens are checked with cannot be had; see --auth-jwks-url"
 	case p.caughtUp():
 		return ""
 	case p.view.Positions() == nil:

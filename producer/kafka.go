@@ -12,6 +12,7 @@ import (
 
 	"github.com/aiecs/tasklane/internal/cursor"
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -122,17 +123,13 @@ const (
 // watch pings the brokers until ctx ends, so that a request meets a known
 // answer instead of a timeout.
 func (l *lanes) watch(ctx context.Context) {
-	ticker := time.NewTicker(pingEvery)
-	defer ticker.Stop()
-	for {
-		ping, cancel := context.WithTimeout(ctx, pingTimeout)
-		acked := l.acked.Load()
-		l.reachable.Store(l.client.Ping(ping) == nil || l.acked.Load() != acked)
-		cancel()
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
+	l.ping(ctx)
+	pace.Every(ctx, pingEvery, func() { l.ping(ctx) })
+}
+
+func (l *lanes) ping(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	acked := l.acked.Load()
+	l.reachable.Store(l.client.Ping(ctx) == nil || l.acked.Load() != acked)
 }

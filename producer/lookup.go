@@ -3,13 +3,10 @@ package producer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aiecs/tasklane/internal/cursor"
 	"github.com/aiecs/tasklane/internal/problem"
@@ -17,20 +14,14 @@ import (
 	"github.com/aiecs/tasklane/schemas"
 )
 
-const (
-	// catchUpTimeout bounds how long an unknown id is looked for.
-	catchUpTimeout = 2 * time.Second
-	// queryTimeout bounds what a list or a search may cost.
-	queryTimeout = 5 * time.Second
-	maxWait      = 60 * time.Second
-)
+// catchUpTimeout bounds how long an unknown id is looked for.
+const catchUpTimeout = 2 * time.Second
 
 // find gets the task that the path and user_id name. An unknown one is looked
 // for up to where the lanes end now. It has answered if it returns false.
 func (p *Producer) find(c *gin.Context) (taskview.Task, bool) {
-	key := taskview.Key{TaskID: c.Param("id"), UserID: c.Query("user_id")}
-	if bad := checkKey(key); bad != nil {
-		p.fail(c, *bad)
+	key, ok := p.keyOf(c, c.Query("user_id"))
+	if !ok {
 		return taskview.Task{}, false
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), catchUpTimeout)
@@ -44,6 +35,21 @@ func (p *Producer) find(c *gin.Context) (taskview.Task, bool) {
 		return taskview.Task{}, false
 	}
 	return task, true
+}
+
+// keyOf is the task that the path names, of the user whom the request names, if
+// any. It has answered if it returns false.
+func (p *Producer) keyOf(c *gin.Context, named string) (taskview.Key, bool) {
+	user, ok := p.userOf(c, named)
+	if !ok {
+		return taskview.Key{}, false
+	}
+	key := taskview.Key{TaskID: c.Param("id"), UserID: user}
+	if bad := checkKey(key); bad != nil {
+		p.fail(c, *bad)
+		return taskview.Key{}, false
+	}
+	return key, true
 }
 
 // checkKey wants an id that a task can have, and a user or none.
@@ -62,11 +68,17 @@ func checkKey(key taskview.Key) *problem.Problem {
 func (p *Producer) resolve(ctx context.Context, key taskview.Key) (taskview.Task, error) {
 	task, err := p.view.Get(ctx, key)
 	if errors.Is(err, taskview.ErrNotFound) {
-		if err = p.view.CatchUp(ctx); err == nil {
-			task, err = p.view.Get(ctx, key)
-		}
+		return p.resolveLate(ctx, key)
 	}
 	return task, err
+}
+
+// resolveLate gets a task once the view has read to where the lanes end now.
+func (p *Producer) resolveLate(ctx context.Context, key taskview.Key) (taskview.Task, error) {
+	if err := p.view.CatchUp(ctx); err != nil {
+		return taskview.Task{}, err
+	}
+	return p.view.Get(ctx, key)
 }
 
 // passCursor waits until the view has the task of a 202's cursor. It has
@@ -123,129 +135,4 @@ func (p *Producer) getTask(c *gin.Context) {
 	if task, ok := p.find(c); ok {
 		p.answer(c, http.StatusOK, task)
 	}
-}
-
-// Unfinished is the answer for the result of a task that has not ended.
-type Unfinished struct {
-	TaskID string         `json:"task_id"`
-	Status schemas.Status `json:"status"`
-}
-
-// getResult is GET /v1/tasks/{id}/result.
-func (p *Producer) getResult(c *gin.Context) {
-	wait, bad := parseWait(c.Query("wait"))
-	if bad != nil {
-		p.fail(c, *bad)
-		return
-	}
-	task, ok := p.find(c)
-	switch {
-	case !ok:
-		return
-	case task.Status.Terminal():
-		p.answer(c, http.StatusOK, task.Outcome())
-		return
-	case wait == 0:
-		p.answer(c, http.StatusAccepted, Unfinished{task.TaskID, task.Status})
-		return
-	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), wait)
-	defer cancel()
-	stop := context.AfterFunc(p.draining, cancel)
-	defer stop()
-	result, err := p.view.Wait(ctx, taskview.Key{UserID: task.UserID, TaskID: task.TaskID})
-	switch {
-	case err == nil:
-		p.answer(c, http.StatusOK, result)
-	case ctx.Err() != nil:
-		if now, err := p.view.Get(c.Request.Context(), taskview.Key{UserID: task.UserID, TaskID: task.TaskID}); err == nil {
-			task = now
-		}
-		p.answer(c, http.StatusAccepted, Unfinished{task.TaskID, task.Status})
-	default:
-		p.failView(c, err)
-	}
-}
-
-// parseWait reads "30s", "1m" or a number of seconds.
-func parseWait(text string) (time.Duration, *problem.Problem) {
-	if text == "" {
-		return 0, nil
-	}
-	wait, err := time.ParseDuration(text)
-	if err != nil {
-		if seconds, e := strconv.ParseUint(text, 10, 8); e == nil {
-			wait, err = time.Duration(seconds)*time.Second, nil
-		}
-	}
-	if err != nil || wait < 0 || wait > maxWait {
-		return 0, pointer(problem.Invalid("wait", fmt.Sprintf("wait must be a duration from 0s to %s, for example 30s", maxWait)))
-	}
-	return wait, nil
-}
-
-// EventPage is the answer for a task's events.
-type EventPage struct {
-	Events []jsontext.Value `json:"events"`
-	// Next is given when there are more; pass it back as after.
-	Next string `json:"next,omitzero"`
-}
-
-// getEvents is GET /v1/tasks/{id}/events.
-func (p *Producer) getEvents(c *gin.Context) {
-	limit, bad := parseLimit(c.Query("limit"))
-	if bad != nil {
-		p.fail(c, *bad)
-		return
-	}
-	task, ok := p.find(c)
-	if !ok {
-		return
-	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), queryTimeout)
-	defer cancel()
-	h, err := p.view.Events(ctx, taskview.Key{UserID: task.UserID, TaskID: task.TaskID}, c.Query("after"), limit)
-	if err != nil {
-		p.failView(c, err)
-		return
-	}
-	p.answer(c, http.StatusOK, EventPage{Events: h.Events, Next: h.Next})
-}
-
-func parseLimit(text string) (int, *problem.Problem) {
-	if text == "" {
-		return 0, nil
-	}
-	limit, err := strconv.Atoi(text)
-	if err != nil || limit < 1 || limit > taskview.MaxListed {
-		return 0, pointer(problem.Invalid("limit", fmt.Sprintf("limit must be a number from 1 to %d", taskview.MaxListed)))
-	}
-	return limit, nil
-}
-
-// TaskPage is the answer of a list.
-type TaskPage struct {
-	Tasks      []taskview.Task `json:"tasks"`
-	NextCursor string          `json:"next_cursor,omitzero"`
-}
-
-// listTasks is GET /v1/tasks.
-func (p *Producer) listTasks(c *gin.Context) {
-	limit, bad := parseLimit(c.Query("limit"))
-	if bad != nil {
-		p.fail(c, *bad)
-		return
-	}
-	f := taskview.Filter{
-		UserID: c.Query("user_id"), Status: schemas.Status(c.Query("status")), Lane: c.Query("lane"),
-		TaskName: c.Query("task_name"), Query: c.Query("q"), Limit: limit, Cursor: c.Query("cursor"),
-	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), queryTimeout)
-	defer cancel()
-	tasks, next, err := p.view.List(ctx, f)
-	if err != nil {
-		p.failView(c, err)
-		return
-	}
-	p.answer(c, http.StatusOK, TaskPage{Tasks: tasks, NextCursor: next})
 }

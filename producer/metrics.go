@@ -54,6 +54,7 @@ func (p *Producer) serveMetrics(c *gin.Context) {
 	c.Status(http.StatusOK)
 	p.metrics.set.WritePrometheus(c.Writer)
 	p.controls.WritePrometheus(c.Writer)
+	p.auth.WritePrometheus(c.Writer)
 	metrics.WriteProcessMetrics(c.Writer)
 	for _, write := range p.config.Metrics {
 		write(c.Writer)

@@ -2,11 +2,13 @@ package producer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,4 +137,24 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
+}
+
+// Where a processor runs in the same process, the API's readiness shows that it
+// has come to a halt.
+func TestReadinessShowsTheNeighbours(t *testing.T) {
+	var halted atomic.Pointer[string]
+	w := newWorld(t, func(c *Config) {
+		c.Health = append(c.Health, func() error {
+			if why := halted.Load(); why != nil {
+				return errors.New(*why)
+			}
+			return nil
+		})
+	})
+	w.get("/readyz").expect(t, 200)
+	why := "lane fast has started none for 1m0s"
+	halted.Store(&why)
+	w.get("/readyz").expect(t, 503, why)
+	halted.Store(nil)
+	w.get("/readyz").expect(t, 200)
 }

@@ -12,8 +12,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/aiecs/tasklane/internal/auth"
 	"github.com/aiecs/tasklane/internal/control"
 	"github.com/aiecs/tasklane/internal/origin"
+	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/internal/taskview"
 )
 
@@ -22,6 +24,7 @@ type Producer struct {
 	config   Config
 	logger   *slog.Logger
 	origin   *origin.Policy
+	auth     *auth.Verifier
 	view     *taskview.View
 	lanes    *lanes
 	controls *control.Controls
@@ -44,7 +47,12 @@ func New(c Config) (*Producer, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy, err := origin.New(origin.Config{Listen: c.Addr, AllowedOrigins: c.AllowedOrigins, Insecure: c.Insecure})
+	policy, err := origin.New(origin.Config{Listen: c.Addr, AllowedOrigins: c.AllowedOrigins, Insecure: c.Insecure, Auth: c.Auth.On()})
+	if err != nil {
+		return nil, fmt.Errorf("configure producer: %w", err)
+	}
+	c.Auth.Logger = c.Logger
+	verifier, err := auth.New(c.Auth)
 	if err != nil {
 		return nil, fmt.Errorf("configure producer: %w", err)
 	}
@@ -59,7 +67,7 @@ func New(c Config) (*Producer, error) {
 		return nil, err
 	}
 	p := &Producer{
-		config: c, logger: c.Logger, origin: policy, view: view, controls: controls,
+		config: c, logger: c.Logger, origin: policy, auth: verifier, view: view, controls: controls,
 		gate: newGate(c.MaxInFlight, c.MaxInFlightBytes), reserved: newReservations(), ready: make(chan struct{}),
 	}
 	p.metrics = newMeters(view, p.gate)
@@ -104,6 +112,7 @@ func (p *Producer) Run(ctx context.Context) error {
 	g, serving := errgroup.WithContext(background)
 	g.Go(func() error { return p.view.Run(serving) })
 	g.Go(func() error { return p.controls.Run(serving) })
+	g.Go(func() error { p.auth.Run(serving); return nil })
 	g.Go(func() error { client.watch(serving); return nil })
 	g.Go(func() error { p.announce(serving); return nil })
 	g.Go(func() error {
@@ -131,12 +140,8 @@ func (p *Producer) announce(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
 	for p.unready() != "" {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
+		if !pace.Sleep(ctx, 20*time.Millisecond) {
 			return
 		}
 	}

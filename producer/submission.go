@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
+	"github.com/aiecs/tasklane/internal/auth"
 	"github.com/aiecs/tasklane/internal/problem"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -34,6 +35,7 @@ type submission struct {
 type request struct {
 	Lane      jsontext.Value `json:"lane,omitzero"`
 	TaskID    jsontext.Value `json:"task_id,omitzero"`
+	UserID    jsontext.Value `json:"user_id,omitzero"`
 	CreatedAt jsontext.Value `json:"created_at,omitzero"`
 	Rest      jsontext.Value `json:",embed"`
 }
@@ -41,6 +43,7 @@ type request struct {
 // envelope is what goes around the rest again.
 type envelope struct {
 	TaskID    jsontext.Value `json:"task_id,omitzero"`
+	UserID    jsontext.Value `json:"user_id,omitzero"`
 	CreatedAt jsontext.Value `json:"created_at,omitzero"`
 	Rest      jsontext.Value `json:",embed"`
 }
@@ -48,9 +51,9 @@ type envelope struct {
 // maxKeyBytes is the longest Idempotency-Key.
 const maxKeyBytes = 255
 
-// parseSubmission reads and checks a request's body. The problem is nil if
-// nothing is wrong with it.
-func (p *Producer) parseSubmission(body []byte, header http.Header) (*submission, *problem.Problem) {
+// parseSubmission reads and checks a request's body. A task that names no user
+// is the caller's. The problem is nil if nothing is wrong with it.
+func (p *Producer) parseSubmission(body []byte, header http.Header, who auth.Identity) (*submission, *problem.Problem) {
 	var r request
 	if err := json.Unmarshal(body, &r); err != nil {
 		return nil, malformed(body, err)
@@ -60,14 +63,16 @@ func (p *Producer) parseSubmission(body []byte, header http.Header) (*submission
 		return nil, bad
 	}
 	s := &submission{lane: lane, traceparent: traceparent(header)}
-	user := stringOf(rest(r.Rest, "user_id"))
-	if bad := s.chooseID(&r, user, header.Values("Idempotency-Key")); bad != nil {
+	if absent(r.UserID) && who.User != "" {
+		r.UserID = quoted(who.User)
+	}
+	if bad := s.chooseID(&r, stringOf(r.UserID), header.Values("Idempotency-Key")); bad != nil {
 		return nil, bad
 	}
 	if absent(r.CreatedAt) {
 		r.CreatedAt, _ = schemas.AtTime(time.Now()).MarshalJSON()
 	}
-	encoded, err := json.Marshal(envelope{TaskID: r.TaskID, CreatedAt: r.CreatedAt, Rest: r.Rest})
+	encoded, err := json.Marshal(envelope{TaskID: r.TaskID, UserID: r.UserID, CreatedAt: r.CreatedAt, Rest: r.Rest})
 	if err != nil {
 		return nil, pointer(problem.New(http.StatusBadRequest, "the body cannot be passed on: "+err.Error()))
 	}
@@ -76,6 +81,9 @@ func (p *Producer) parseSubmission(body []byte, header http.Header) (*submission
 	}
 	if s.task, err = schemas.DecodeTask(encoded); err != nil {
 		return nil, invalid(err)
+	}
+	if !maySubmit(who, s.task) {
+		return nil, pointer(refusal(p.auth.Refuse(auth.OtherUser)))
 	}
 	s.encoded = encoded
 	return s, unsupported(s.task)
@@ -216,32 +224,6 @@ func stringOf(v jsontext.Value) string {
 		return ""
 	}
 	return s
-}
-
-// rest finds one member of the rest without decoding the others.
-func rest(object jsontext.Value, name string) jsontext.Value {
-	if len(object) == 0 {
-		return nil
-	}
-	dec := jsontext.NewDecoder(bytes.NewReader(object))
-	if _, err := dec.ReadToken(); err != nil {
-		return nil
-	}
-	for dec.PeekKind() == jsontext.KindString {
-		token, err := dec.ReadToken()
-		if err != nil {
-			return nil
-		}
-		found := token.String() == name
-		value, err := dec.ReadValue()
-		if err != nil {
-			return nil
-		}
-		if found {
-			return value.Clone()
-		}
-	}
-	return nil
 }
 
 func pointer(p problem.Problem) *problem.Problem { return &p }

@@ -61,7 +61,7 @@ func (p *Producer) submit(c *gin.Context) {
 		p.fail(c, unreadable(err))
 		return
 	}
-	s, bad := p.parseSubmission(body, c.Request.Header)
+	s, bad := p.parseSubmission(body, c.Request.Header, callerOf(c))
 	if bad != nil {
 		leave()
 		p.fail(c, *bad)
@@ -111,9 +111,7 @@ func (p *Producer) existing(c *gin.Context, s *submission, key taskview.Key, fro
 	task, err := p.view.Get(ctx, key)
 	if err == nil && len(task.Record) == 0 {
 		// Only its events have been read so far; its record may be on its way.
-		if err = p.view.CatchUp(ctx); err == nil {
-			task, err = p.view.Get(ctx, key)
-		}
+		task, err = p.resolveLate(ctx, key)
 	}
 	switch {
 	case errors.Is(err, taskview.ErrNotFound):

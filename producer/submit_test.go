@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/aiecs/tasklane/internal/auth"
 	"github.com/aiecs/tasklane/internal/cursor"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -181,10 +182,11 @@ func TestHostileSubmissions(t *testing.T) {
 		"depends_on":           {task(`"depends_on":["a"]`), 422, `"field":"depends_on"`},
 		"on_success":           {task(`"on_success":{}`), 422, `"field":"on_success"`},
 		"on_failure":           {task(`"on_failure":{}`), 422, `"field":"on_failure"`},
-		"callback_url":         {task(`"callback_url":"http://localhost/"`), 422, `"field":"callback_url"`},
+		"callback_url":         {task(`"callback_url":"https://user:secret@example.org/"`), 422, `"field":"callback_url"`},
+		"callback_url scheme":  {task(`"callback_url":"file:///etc/passwd"`), 422, `"field":"callback_url"`},
 		"version":              {task(`"version":"2"`), 422, `"field":"version"`},
 		"what is supported": {task(`"not_before":"2998-01-01T00:00:00Z","expires_at":"2999-01-01T00:00:00Z","retry":{"max_attempts":5},` +
-			`"time_limit_ms":1000,"retry_of":"t0","created_at":null,"task_id":null,"depends_on":[]`), 202, ""},
+			`"time_limit_ms":1000,"retry_of":"t0","created_at":null,"callback_url":"https://example.org/hook","task_id":null,"depends_on":[]`), 202, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) { w.post(tt.body).expect(t, tt.code, tt.want) })
@@ -245,7 +247,7 @@ func FuzzParseSubmission(f *testing.F) {
 		f.Add([]byte(body), "key")
 	}
 	f.Fuzz(func(t *testing.T, body []byte, key string) {
-		s, bad := p.parseSubmission(body, map[string][]string{"Idempotency-Key": {key}})
+		s, bad := p.parseSubmission(body, map[string][]string{"Idempotency-Key": {key}}, auth.Anyone())
 		if bad != nil {
 			if bad.Status < 400 || bad.Detail == "" {
 				t.Errorf("problem %+v", bad)

@@ -21,6 +21,7 @@ const (
 	maxLimitMS      = 7 * 24 * 60 * 60 * 1000
 	maxBackoffMS    = 366 * 24 * 60 * 60 * 1000
 	maxMultiplier   = 100
+	maxTTLMS        = 366 * 24 * 60 * 60 * 1000
 	maxURLChars     = 2000
 	maxStep         = 1<<31 - 1
 )
@@ -32,6 +33,9 @@ func CheckTaskID(id string) string { return checkTaskID(id) }
 
 // CheckUserID says what is wrong with a user id, "" if nothing is.
 func CheckUserID(id string) string { return checkUserID(id) }
+
+// CheckCallbackURL says what is wrong with a callback_url, "" if nothing is.
+func CheckCallbackURL(url string) string { return checkCallback(url) }
 
 func checkTaskID(id string) string {
 	if id == "" {
@@ -114,7 +118,10 @@ func (t *Task) check() (field, problem string) {
 	if t.SoftTimeLimitMS != nil && t.TimeLimitMS != nil && *t.SoftTimeLimitMS > *t.TimeLimitMS {
 		return "soft_time_limit_ms", "must not be above time_limit_ms; lower one or leave it out"
 	}
-	return t.Retry.check()
+	if field, problem = t.Retry.check(); problem != "" {
+		return field, problem
+	}
+	return t.Unique.check()
 }
 
 func (r *Retry) check() (field, problem string) {
@@ -204,7 +211,7 @@ func checkCallback(s string) string {
 		return p
 	}
 	if u, err := url.Parse(s); err != nil || !isCallback(s) || !hasAddress(u) {
-		return "must be an absolute http or https URL in ASCII such as https://example.org/hook, other characters percent-encoded"
+		return "must be an absolute http or https URL in ASCII such as https://example.org/hook, without user and password, other characters percent-encoded"
 	}
 	return ""
 }

@@ -42,7 +42,13 @@ func (e *InvalidTaskError) Identified() bool {
 // ambiguous or unreadable (a member given twice, text that is not UTF-8, more
 // than 10,000 levels). Its error is always an *[InvalidTaskError]. The task
 // shares no memory with b, so keeping it does not keep the batch it came in.
-func DecodeTask(b []byte) (*Task, error) {
+func DecodeTask(b []byte) (*Task, error) { return decodeTask(b, true) }
+
+// DecodeTaskInPlace is DecodeTask for who keeps b and does not change it: the
+// task's input_data, context and other JSON are parts of b.
+func DecodeTaskInPlace(b []byte) (*Task, error) { return decodeTask(b, false) }
+
+func decodeTask(b []byte, apart bool) (*Task, error) {
 	if len(b) > MaxTaskBytes {
 		problem := fmt.Sprintf("the value has %d bytes, more than the %d a task may have; "+
 			"put large input into a file and send where it is", len(b), MaxTaskBytes)
@@ -51,8 +57,11 @@ func DecodeTask(b []byte) (*Task, error) {
 	if !jsontext.Value(b).IsValid() {
 		return nil, explain(b)
 	}
-	r := new(taskReader)
-	r.read(bytes.Clone(bytes.TrimSpace(b)))
+	r, value := new(taskReader), bytes.TrimSpace(b)
+	if apart {
+		value = bytes.Clone(value)
+	}
+	r.read(value)
 	if r.problem == "" {
 		r.field, r.problem = r.task.check()
 	}

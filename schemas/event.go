@@ -60,6 +60,7 @@ const (
 	CodeCancelled        ErrorCode = "cancelled"
 	CodeOverLimit        ErrorCode = "over_limit"
 	CodeBlocked          ErrorCode = "blocked"
+	CodeDuplicate        ErrorCode = "duplicate"
 )
 
 // Event is one record of a task's life on task-events. EventID is the shard,
@@ -83,9 +84,15 @@ type Event struct {
 	Worker  string `json:"worker"`
 
 	// Result is the service's answer on a completed task.
-	Result    jsontext.Value `json:"result,omitzero"`
-	Error     string         `json:"error,omitzero"`
-	ErrorCode ErrorCode      `json:"error_code,omitzero"`
+	Result jsontext.Value `json:"result,omitzero"`
+	// ResultChecked says that Result is valid JSON on one line, as
+	// jsontext.AppendFormat leaves it: Encode copies it as it is.
+	ResultChecked bool      `json:"-"`
+	Error         string    `json:"error,omitzero"`
+	ErrorCode     ErrorCode `json:"error_code,omitzero"`
+	// DuplicateOf is, of a task cancelled as a duplicate, the one that holds the
+	// claim to its content.
+	DuplicateOf string `json:"duplicate_of,omitzero"`
 
 	Waiting *Waiting `json:"waiting,omitzero"`
 	// Deferred is set on a pending event that finishes the record it came from:
@@ -137,6 +144,9 @@ type Progress struct {
 type Output struct {
 	Index int64  `json:"index"`
 	Text  string `json:"text"`
+	// Count is how many pieces a notifier has put together into this one, from
+	// Index on, while a client did not read; zero is one. It is not in the log.
+	Count int64 `json:"count,omitzero"`
 }
 
 // Usage is what a model was asked for. CostUSD is an estimate in US dollars.
@@ -179,12 +189,14 @@ type File struct {
 
 // Source is the lane record a task came from. Wait is set once the task has
 // waited in tasks.scheduled: the epoch and seq of the record there that the
-// event is about ("1767222000000-17").
+// event is about ("1767222000000-17"). Claim is set on a task that holds a claim to
+// its content: the record there in the same form.
 type Source struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
 	Wait      string `json:"wait,omitzero"`
+	Claim     string `json:"claim,omitzero"`
 }
 
 // Terminal reports whether the event ends its task.
@@ -207,11 +219,13 @@ type Result struct {
 	Error  *string        `json:"error"`
 	// ErrorCode classifies Error; absent on a completed task.
 	ErrorCode ErrorCode `json:"error_code,omitzero"`
+	// DuplicateOf is the task that runs, or ran, in a duplicate's place.
+	DuplicateOf string `json:"duplicate_of,omitzero"`
 }
 
 // ResultOf is the result a terminal event carries.
 func ResultOf(e *Event) Result {
-	r := Result{Status: e.Status, Task: e.Task, Result: e.Result, ErrorCode: e.ErrorCode}
+	r := Result{Status: e.Status, Task: e.Task, Result: e.Result, ErrorCode: e.ErrorCode, DuplicateOf: e.DuplicateOf}
 	if len(r.Result) == 0 {
 		r.Result = jsontext.Value("null")
 	}

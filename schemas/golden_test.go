@@ -19,6 +19,7 @@ func goldenTasks() map[string]*Task {
 		Step: &step, InputData: jsontext.Value(`{"text":"schön \"gut\"","n":[1,2.50]}`), Context: jsontext.Value(`{"language":"de"}`),
 		Priority: &priority, Version: "2", NotBefore: &at, ExpiresAt: &at, SoftTimeLimitMS: &soft, TimeLimitMS: &hard,
 		Retry:     &Retry{MaxAttempts: &attempts, BackoffMS: &backoff, MaxBackoffMS: &most, Multiplier: &multiplier, Unknown: jsontext.Value(`{"jitter":true}`)},
+		Unique:    &Unique{TTLMS: 600000, Key: "report"},
 		DependsOn: []string{"t-0", "t-1"}, OnDependencyFailure: "run",
 		OnSuccess: jsontext.Value(`{"task_name":"next"}`), OnFailure: jsontext.Value(`{"task_name":"clean_up"}`),
 		CallbackURL: "https://example.org/hook?x=%20y", BatchID: "b-1", Labels: map[string]string{"team": "support"},
@@ -60,6 +61,9 @@ func goldenEvents() map[string]*Event {
 			e.Message, e.Error, e.ErrorCode = "Timed out", "no end after 600 s", CodeTimeLimit
 		}),
 		"cancelled": event(KindState, Cancelled, func(e *Event) { e.Message, e.ErrorCode = "Cancelled", CodeCancelled }),
+		"duplicate": event(KindState, Cancelled, func(e *Event) {
+			e.Attempt, e.Message, e.ErrorCode, e.DuplicateOf = 0, "Cancelled as a duplicate: analyze_text", CodeDuplicate, "t-0"
+		}),
 		"progress": event(KindProgress, Running, func(e *Event) {
 			e.Progress = &Progress{Percent: 33.3, Current: 1, Total: 3, Unit: "files"}
 		}),

@@ -13,6 +13,27 @@ const (
 // task as it was sent.
 const HeaderWaiting = "tl-waiting"
 
+// HeaderCallback is on the terminal event of a task with a callback_url, and is
+// that URL. It stands beside the event because the event goes to clients, and a
+// URL may hold a secret.
+const HeaderCallback = "tl-callback"
+
+// Headers of task-webhooks, beside [HeaderCallback]: which event is delivered, and
+// how far that is (see docs/WEBHOOKS.md). Tries is decimal text, the times are
+// RFC 3339. [HeaderDelivery] is on the dead letter of a delivery, too.
+const (
+	HeaderDelivery = "tl-delivery" // the event_id, sent as webhook-id
+	HeaderTries    = "tl-tries"    // how often it was sent so far
+	HeaderCreated  = "tl-created"  // when the delivery was first written
+	HeaderDue      = "tl-due"      // when to send it
+	// HeaderOutcome is on the record that ends a delivery: delivered, gone or
+	// failed. The record has no value.
+	HeaderOutcome = "tl-outcome"
+)
+
+// ReasonWebhookFailed is the tl-reason of a delivery that was given up.
+const ReasonWebhookFailed = "webhook_failed"
+
 // Headers of tasks.dlq: why a record could not be run, and where it was.
 const (
 	HeaderReason    = "tl-reason"
@@ -21,8 +42,9 @@ const (
 	HeaderPartition = "tl-partition"
 	HeaderOffset    = "tl-offset"
 	HeaderAttempt   = "tl-attempt"
-	// HeaderHistory is compact JSON: {attempts, lost, handed_over, last: {worker,
-	// started, ended, error_code, error}}. Records that were never a task have none.
+	// HeaderHistory is compact JSON of at most 4 KiB: {attempts, lost, failed,
+	// handed_over, history: [{attempt, worker, started, ended, end, error_code,
+	// error}]}, the last attempt at last. Records that were never a task have none.
 	HeaderHistory = "tl-history"
 	// HeaderTruncated is on a letter whose record was too large for the topic:
 	// how many bytes its value had.

@@ -74,6 +74,11 @@ func memberGenerators() map[string]*rapid.Generator[string] {
 			"max_backoff_ms": numberRaw("31622400000", "31622400001"), "multiplier": rapid.OneOf(rawOf("1", "1.0", "0.99", "1.5", "100", "100.5", "1e2", "1e3", "-1", "1e-400"), anyRaw()), "jitter": anyRaw(),
 		}, nil)
 	})
+	unique := rapid.Custom(func(t *rapid.T) string {
+		return objectRaw(t, map[string]*rapid.Generator[string]{
+			"ttl_ms": numberRaw("31622400000", "31622400001"), "key": textRaw(), "by": anyRaw(),
+		}, nil)
+	})
 	ids := rapid.Custom(func(t *rapid.T) string {
 		items := rapid.SliceOfN(textRaw(), 0, 3).Draw(t, "items")
 		return "[" + strings.Join(items, ",") + "]"
@@ -98,7 +103,7 @@ func memberGenerators() map[string]*rapid.Generator[string] {
 		"version": textRaw(), "batch_id": textRaw(), "retry_of": textRaw(),
 		"not_before": timeRaw(), "expires_at": timeRaw(), "created_at": timeRaw(),
 		"callback_url": urlRaw(), "on_dependency_failure": rawOf(`"cancel"`, `"run"`, `""`, `null`, `"Run"`, `0`),
-		"retry": rapid.OneOf(retry, retry, anyRaw()), "depends_on": rapid.OneOf(ids, ids, many, anyRaw()),
+		"retry": rapid.OneOf(retry, retry, anyRaw()), "unique": rapid.OneOf(unique, unique, anyRaw()), "depends_on": rapid.OneOf(ids, ids, many, anyRaw()),
 		"labels": rapid.OneOf(labels, labels, anyRaw()), "colour": anyRaw(),
 	}
 }
@@ -207,6 +212,24 @@ func TestEncodeEventIsWhatTheTagsSay(t *testing.T) {
 	})
 }
 
+// TestEncodeCopiesACheckedResult: what was formatted before is written as it would
+// be by formatting it again.
+func TestEncodeCopiesACheckedResult(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		event := drawEvent(t)
+		want, err := event.Encode()
+		if err != nil || event.Result == nil {
+			return
+		}
+		event.Result, err = jsontext.AppendFormat(nil, event.Result, jsontext.AllowInvalidUTF8(true))
+		event.ResultChecked = true
+		got, again := event.Encode()
+		if err != nil || again != nil || string(got) != string(want) {
+			t.Fatalf("%v, %v\n%s", err, again, cmp.Diff(string(want), string(got)))
+		}
+	})
+}
+
 func drawEvent(t *rapid.T) *Event {
 	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "a", "\xff", "a\x00\"\\\u2028<&>\x7f", "\xed\xa0\x80"}))
 	number := rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 1e21, 1e-7, 50, math.NaN(), math.Inf(1)}))
@@ -254,7 +277,7 @@ func drawEvent(t *rapid.T) *Event {
 		for range rapid.IntRange(0, 2).Draw(t, "files") {
 			e.Files = append(e.Files, File{Path: s(), Operation: s(), Bytes: n()})
 		}
-		e.Source = &Source{Topic: s(), Partition: int32(n()), Offset: n(), Wait: s()}
+		e.Source = &Source{Topic: s(), Partition: int32(n()), Offset: n(), Wait: s(), Claim: s()}
 		e.Deferred = n()%2 == 0
 	}
 	return e

@@ -78,6 +78,8 @@ func (r *taskReader) member(quoted, value jsontext.Value) {
 		r.readParents(value)
 	case "retry":
 		r.readRetry(value)
+	case "unique":
+		r.readUnique(value)
 	default:
 		r.task.Unknown = appendMember(r.task.Unknown, quoted, value)
 	}

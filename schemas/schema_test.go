@@ -65,6 +65,7 @@ func TestBoundsAreTheSchemas(t *testing.T) {
 	readJSON(t, "task.schema.json", &schema)
 	p := schema.Properties
 	retry := p["retry"]["properties"].(map[string]any)
+	unique := p["unique"]["properties"].(map[string]any)
 	of := func(m any, key string) any { return m.(map[string]any)[key] }
 	for _, bound := range []struct {
 		name      string
@@ -92,6 +93,8 @@ func TestBoundsAreTheSchemas(t *testing.T) {
 		{"backoff_ms", of(retry["backoff_ms"], "maximum"), maxBackoffMS},
 		{"max_backoff_ms", of(retry["max_backoff_ms"], "maximum"), maxBackoffMS},
 		{"multiplier", of(retry["multiplier"], "maximum"), maxMultiplier},
+		{"ttl_ms", of(unique["ttl_ms"], "maximum"), maxTTLMS},
+		{"key", of(unique["key"], "maxLength"), maxNameChars},
 		{"default step", p["step"]["default"], DefaultStep},
 		{"default priority", p["priority"]["default"], DefaultPriority},
 		{"default soft limit", p["soft_time_limit_ms"]["default"], int(DefaultSoftTimeLimit.Milliseconds())},

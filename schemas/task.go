@@ -35,6 +35,8 @@ type Task struct {
 	SoftTimeLimitMS *int64 `json:"soft_time_limit_ms,omitzero"`
 	TimeLimitMS     *int64 `json:"time_limit_ms,omitzero"`
 	Retry           *Retry `json:"retry,omitzero"`
+	// Unique keeps other tasks with the same content from running for a while.
+	Unique *Unique `json:"unique,omitzero"`
 
 	DependsOn           []string       `json:"depends_on,omitzero"`
 	OnDependencyFailure string         `json:"on_dependency_failure,omitzero"`

@@ -14,8 +14,8 @@ const (
 	MaxDeadLetterBytes = 2 << 20
 )
 
-// DefaultPartitions is the partition count of the lanes, tasks.scheduled and
-// task-events. The four must be equal: see docs/DELIVERY.md.
+// DefaultPartitions is the partition count of the lanes, tasks.scheduled,
+// task-events and task-webhooks. They must be equal: see docs/TOPICS.md.
 const DefaultPartitions = 8
 
 // The two lanes that are always there.
@@ -57,6 +57,9 @@ func (t Topics) DeadLetters() string { return t.Prefix + "tasks.dlq" }
 
 // ProcessorGroup is the consumer group that shares a lane's partitions.
 func (t Topics) ProcessorGroup(lane string) string { return t.Prefix + "tasklane.processor." + lane }
+
+// WebhooksGroup is the consumer group that makes and sends deliveries.
+func (t Topics) WebhooksGroup() string { return t.Prefix + "tasklane.webhooks" }
 
 // CheckLanes reports what is wrong with a list of lane names: none given, a
 // name twice, or one that is not lower-case letters, digits, "_" and "-".

@@ -12,7 +12,6 @@ func (t *Task) Unsupported() string {
 		{"depends_on", len(t.DependsOn) > 0},
 		{"on_success", len(t.OnSuccess) > 0 && string(t.OnSuccess) != "null"},
 		{"on_failure", len(t.OnFailure) > 0 && string(t.OnFailure) != "null"},
-		{"callback_url", t.CallbackURL != ""},
 		{"version", t.Version != ""},
 	} {
 		if member.used {

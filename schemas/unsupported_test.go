@@ -18,7 +18,7 @@ func TestUnsupported(t *testing.T) {
 		{"depends_on", Task{DependsOn: []string{"a"}}},
 		{"on_success", Task{OnSuccess: jsontext.Value("{}")}},
 		{"on_failure", Task{OnFailure: jsontext.Value("{}")}},
-		{"callback_url", Task{CallbackURL: "https://example.org/"}},
+		{"", Task{CallbackURL: "https://example.org/"}},
 		{"version", Task{Version: "2"}},
 	}
 	for _, test := range tests {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// callbackPattern is the one in task.schema.json; a test compares the two.
+// callbackPattern is the one in task.schema.json; a test compares the two. It has
+// no user and password: a URL is shown in places where those must not be.
 var callbackPattern = regexp.MustCompile(`^[Hh][Tt][Tt][Pp][Ss]?://` +
-	`([A-Za-z0-9._~!$&'()*+,;=:-]*@)?` +
 	`([A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)*\.?|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?` +
 	`([/?#]([!-$&-~]|%[0-9A-Fa-f]{2})*)?$`)
 

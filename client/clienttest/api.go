@@ -118,7 +118,8 @@ func (s *Server) accept(e *entry) (accepted *entry, cursor string, status schema
 		same := known.lane == e.lane && string(known.encoded) == string(e.encoded)
 		return known, cursorAt(known.first), known.status(), same
 	}
-	e.first = len(s.history)
+	e.taken, e.first = time.Now(), len(s.history)
+	e.duplicateOf = s.holder(e)
 	s.tasks = append(s.tasks, e)
 	s.work.Go(func() { s.run(e) })
 	return e, cursorAt(e.first), schemas.Pending, true
@@ -167,6 +168,7 @@ func (s *Server) getTask(w http.ResponseWriter, r *http.Request) {
 	}
 	if last := e.last; last != nil {
 		state.Attempt, state.Message, state.Result, state.Error, state.ErrorCode = last.Attempt, last.Message, last.Result, last.Error, last.ErrorCode
+		state.DuplicateOf = last.DuplicateOf
 	}
 	s.mu.Unlock()
 	answer(w, http.StatusOK, state)

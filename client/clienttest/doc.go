@@ -9,8 +9,9 @@
 //
 // It speaks what package client does: POST /v1/tasks, GET of a task, its result
 // (with wait) and its events, and the notifier's WebSocket with cursors. Tasks
-// are checked as the real API checks them, and a repeated task_id is one task. A
-// task runs at once, in one attempt, and its error ends it: retries, priorities,
-// limits and schedules are the processor's, and not here. Everything is kept
-// until the test ends.
+// are checked as the real API checks them, a repeated task_id is one task, and a
+// unique task ends as a duplicate of one with the same content, user and lane.
+// A task runs at once, in one attempt, and its error ends it: retries, priorities,
+// limits and schedules are the processor's, and not here. Everything is kept until
+// the test ends.
 package clienttest

@@ -68,6 +68,10 @@ func (t *Task) report(e *schemas.Event) {
 
 // run takes a submitted task to its end.
 func (s *Server) run(e *entry) {
+	if e.duplicateOf != "" {
+		s.endAsDuplicate(e)
+		return
+	}
 	s.mu.Lock()
 	handler := s.handlers[e.task.TaskName]
 	s.mu.Unlock()
@@ -120,6 +124,9 @@ func (s *Server) record(e *entry, event *schemas.Event) {
 	t := e.task
 	event.EventID = fmt.Sprintf("%s/0-1-%d", e.lane, len(s.history)+1)
 	event.TaskID, event.UserID, event.Attempt, event.Step = t.TaskID, t.UserID, 1, t.StepOrDefault()
+	if e.duplicateOf != "" {
+		event.Attempt = 0
+	}
 	event.Task, event.Lane, event.Mode, event.Service, event.Worker = t.TaskName, e.lane, t.Mode, t.Service, "clienttest"
 	event.Time = schemas.AtTime(time.Now())
 	if event.Kind == schemas.KindState {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -36,8 +37,11 @@ type entry struct {
 	task    *schemas.Task
 	lane    string
 	encoded jsontext.Value // as sent, in canonical form
+	taken   time.Time
 	first   int            // index of its first event in the history
 	last    *schemas.Event // nil before the first
+
+	duplicateOf string // the task by which it is a duplicate, "" if it is run
 }
 
 // record is an event as it goes to clients.

@@ -11,6 +11,8 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
+
+	"github.com/aiecs/tasklane/internal/memory"
 )
 
 // app is the process as its commands see it. Tests make their own.
@@ -77,7 +79,7 @@ the broker cannot be reached.`,
 	root.AddCommand(
 		a.upCommand(), a.producerCommand(), a.processorCommand(), a.notifierCommand(), a.brokerCommand(), a.topicsCommand(),
 		a.submitCommand(), a.getCommand(), a.resultCommand(), a.watchCommand(), a.cancelCommand(),
-		a.pauseCommand(), a.resumeCommand(), a.killCommand(), a.limitsCommand(), a.inspectCommand(), a.demoCommand(), a.versionCommand(),
+		a.pauseCommand(), a.resumeCommand(), a.killCommand(), a.limitsCommand(), a.inspectCommand(), a.tokenCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	describeEnvironment(root)
 	return root
@@ -95,11 +97,25 @@ func (a *app) prepare(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	a.log = log
-	if cmd.Annotations[annotationRole] != "" {
+	if role := cmd.Annotations[annotationRole]; role != "" {
 		env.warn(log)
+		if role == "processor" || role == "up" {
+			a.setCollector()
+		}
 	}
 	a.started = true
 	return nil
+}
+
+// setCollector lets the collector take more memory where tasks are run. A
+// notifier's memory is its connections, where that would only cost.
+func (a *app) setCollector() {
+	set := memory.Choose(a.environ, memory.Available())
+	set.Apply()
+	if set != (memory.Settings{}) {
+		a.log.Info("garbage collector set; GOGC or GOMEMLIMIT in the environment leave it alone",
+			"GOGC", set.GCPercent, "GOMEMLIMIT", set.LimitBytes)
+	}
 }
 
 func (a *app) newLogger() (*slog.Logger, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aiecs/tasklane/client"
 	"github.com/aiecs/tasklane/examples/reviews"
+	"github.com/aiecs/tasklane/notifier"
 	"github.com/aiecs/tasklane/processor"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -69,6 +70,7 @@ func demoSettings(dir string) *settings {
 	return &settings{
 		dataDir: dir, lanes: []string{schemas.LaneFast, schemas.LaneHeavy},
 		apiAddr: free, notifierAddr: free, brokerAddr: free,
+		ringBytes: notifier.DefaultRingBytes, ringAge: notifier.DefaultRingAge,
 		slotsFast: processor.DefaultSlots, slotsHeavy: processor.DefaultSlots,
 		sessionTimeout: demoSession, drainTimeout: demoDrain,
 	}

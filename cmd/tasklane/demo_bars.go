@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/aiecs/tasklane/internal/pace"
 )
 
 const (
@@ -29,17 +31,8 @@ func newBars(to io.Writer, terminal bool, t *tally) *bars {
 
 // run draws until ctx ends, and a last time then.
 func (b *bars) run(ctx context.Context) {
-	ticker := time.NewTicker(drawInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			b.draw()
-		case <-ctx.Done():
-			b.draw()
-			return
-		}
-	}
+	pace.Every(ctx, drawInterval, b.draw)
+	b.draw()
 }
 
 func (b *bars) draw() {

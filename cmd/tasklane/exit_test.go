@@ -64,6 +64,8 @@ func TestWrongUsage(t *testing.T) {
 		"submit " + task + "--input [1]":           "one JSON object",
 		"submit " + task + "--input {":             "one JSON object",
 		"submit " + task + "--input @/no/such":     "no such file",
+		"submit " + task + "--unique -5s":          "unique.ttl_ms must be between",
+		"submit " + task + "--unique-key k":        "--unique-key needs --unique",
 		"submit " + task + "--time-limit -5s":      "time_limit_ms",
 		"submit " + task + "--wait --watch":        "one of --watch and --wait",
 		"submit " + task + "--input - --context -": "only one",

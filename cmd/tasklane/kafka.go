@@ -67,6 +67,8 @@ type wiring struct {
 	// meters write the metrics of the parts that run in this process beside the
 	// API.
 	meters []func(io.Writer)
+	// health is what has come to a halt in them, for the API's /readyz.
+	health []func() error
 }
 
 func (w *wiring) logger(part string) *slog.Logger { return w.log.With("part", part) }

@@ -61,6 +61,7 @@ func (w *wiring) processorPart(p *probe, addresses []string) part {
 				return nil, usageError{err}
 			}
 			w.meters = append(w.meters, r.WritePrometheus)
+			w.health = append(w.health, r.Healthy)
 			if p != nil {
 				p.watch(r)
 			}

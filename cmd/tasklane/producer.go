@@ -20,6 +20,9 @@ own.`,
 		Args:        noArguments,
 		Annotations: map[string]string{annotationRole: "producer"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.auth.check(); err != nil {
+				return err
+			}
 			w := &wiring{settings: s, log: a.log}
 			g := group{parts: []part{w.topicsPart(), w.producerPart()}, log: a.log, ready: func() error {
 				return a.announce("api=http://" + w.api)
@@ -44,7 +47,7 @@ func (w *wiring) producerPart() part {
 		}
 		p, err := producer.New(producer.Config{
 			Kafka: w.kafka("producer"), Topics: w.topics(), Lanes: laneNames(lanes), Addr: w.apiAddr, DataDir: w.dataDir,
-			AllowedOrigins: w.allowedOrigins, Insecure: w.insecure, Metrics: w.meters,
+			AllowedOrigins: w.allowedOrigins, Insecure: w.insecure, Auth: w.auth.config(), Metrics: w.meters, Health: w.health,
 			Logger: w.logger("producer"),
 		})
 		if err != nil {

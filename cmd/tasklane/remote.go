@@ -16,14 +16,14 @@ type remote struct {
 	server, notifier, token string
 	giveUpAfter             time.Duration
 	user                    string
-	anyUser                 bool // the command can do without one
+	anyUser                 bool // the command can do without one, as all can with a token
 	form                    outputForm
 }
 
 func (r *remote) addTo(flags *pflag.FlagSet) {
 	r.addServer(flags)
 	flags.StringVar(&r.notifier, "notifier", client.DefaultNotifier, "address of the notifier")
-	flags.StringVar(&r.user, "user", "", "the user the task belongs to")
+	flags.StringVar(&r.user, "user", "", "the user the task belongs to; with a token, its own if not given")
 }
 
 // addServer adds what is needed to reach the API.
@@ -36,7 +36,7 @@ func (r *remote) addServer(flags *pflag.FlagSet) {
 
 // connect makes the client, once the command line is known to be right.
 func (r *remote) connect(a *app) (*client.Client, error) {
-	if p := schemas.CheckUserID(r.user); p != "" && (r.user != "" || !r.anyUser) {
+	if p := schemas.CheckUserID(r.user); p != "" && (r.user != "" || !r.anyUser && r.token == "") {
 		return nil, usagef("--user %s", p)
 	}
 	if r.giveUpAfter <= 0 {

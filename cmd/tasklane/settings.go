@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/notifier"
 	"github.com/aiecs/tasklane/processor"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -33,8 +34,14 @@ type settings struct {
 	lanes             []string
 
 	apiAddr, notifierAddr, brokerAddr, metricsAddr string
+	webhookSecretFile                              string
+	webhookAllow                                   []string
 	allowedOrigins                                 string
 	insecure                                       bool
+	auth                                           authFlags
+
+	ringBytes int
+	ringAge   time.Duration
 
 	slotsFast, slotsHeavy        int
 	sessionTimeout, drainTimeout time.Duration
@@ -77,6 +84,7 @@ func (s *settings) addTopology(flags *pflag.FlagSet) {
 func (s *settings) addEdge(flags *pflag.FlagSet) {
 	flags.StringVar(&s.allowedOrigins, "cors-allowed-origins", "", "web pages that may connect, comma separated origins or * [$TASKLANE_CORS_ALLOWED_ORIGINS, $CORS_ALLOWED_ORIGINS]")
 	flags.BoolVar(&s.insecure, "insecure", false, "listen on addresses that other machines can reach, with auth off")
+	s.auth.addTo(flags)
 }
 
 func (s *settings) addAPI(flags *pflag.FlagSet) {
@@ -85,6 +93,14 @@ func (s *settings) addAPI(flags *pflag.FlagSet) {
 
 func (s *settings) addNotifier(flags *pflag.FlagSet) {
 	flags.StringVar(&s.notifierAddr, "notifier-addr", defaultNotifierAddr, "address of the notifier; port 0 picks a free one")
+	flags.IntVar(&s.ringBytes, "ring-bytes", notifier.DefaultRingBytes, "bytes of the newest events that the notifier keeps for clients that come back; 0 keeps none")
+	flags.DurationVar(&s.ringAge, "ring-age", notifier.DefaultRingAge, "how long the notifier keeps them at most")
+	s.auth.addTickets(flags)
+}
+
+func (s *settings) addWebhooks(flags *pflag.FlagSet) {
+	flags.StringVar(&s.webhookSecretFile, "webhook-secret-file", "", "file with the secret that signs webhooks, one a line while it is changed; without it none are sent")
+	flags.StringSliceVar(&s.webhookAllow, "webhook-allow", nil, "addresses and ranges that webhooks may go to although they are not public, such as 10.1.0.0/16")
 }
 
 func (s *settings) addBroker(flags *pflag.FlagSet) {

@@ -22,7 +22,8 @@ type submitFlags struct {
 	lane, name, mode, service string
 	input, context, taskID    string
 	step, priority            int
-	timeLimit                 time.Duration
+	timeLimit, unique         time.Duration
+	uniqueKey                 string
 	watch, wait               bool
 }
 
@@ -35,7 +36,9 @@ func (a *app) submitCommand() *cobra.Command {
 the result, with --watch every event until the task has ended; both end with 1
 if the task did not complete.
 
-Submitting again with the same --task-id never makes a second task.`,
+Submitting again with the same --task-id never makes a second task. With --unique a
+task with another id is not run either while one with the same content is unfinished
+or has completed: it ends as cancelled with error_code duplicate.`,
 		Example: `  tasklane submit --user alice --mode chat --service text_analyzer --name detect_language \
       --input '{"text": "Guten Morgen"}' --wait
   echo '{"text": "what a day"}' | tasklane submit --user alice --lane heavy \
@@ -65,6 +68,8 @@ func (f *submitFlags) addTo(flags *pflag.FlagSet) {
 	flags.IntVar(&f.step, "step", schemas.DefaultStep, "step shown with every event")
 	flags.IntVar(&f.priority, "priority", schemas.DefaultPriority, "0 to 10, higher runs first")
 	flags.DurationVar(&f.timeLimit, "time-limit", 0, "time limit of an attempt, for example 30m; the processor's if not given")
+	flags.DurationVar(&f.unique, "unique", 0, "for so long no other task of the user with the same content runs, for example 10m")
+	flags.StringVar(&f.uniqueKey, "unique-key", "", "with --unique: what the content is; service, name and input if not given")
 	flags.BoolVar(&f.watch, "watch", false, "print every event until the task has ended")
 	flags.BoolVar(&f.wait, "wait", false, "wait for the task's end and print the result")
 }
@@ -95,6 +100,11 @@ func (f *submitFlags) task(given *pflag.FlagSet, stdin io.Reader) (schemas.Task,
 	if given.Changed("time-limit") {
 		ms := f.timeLimit.Milliseconds()
 		task.TimeLimitMS = &ms
+	}
+	if given.Changed("unique") {
+		task.Unique = &schemas.Unique{TTLMS: f.unique.Milliseconds(), Key: f.uniqueKey}
+	} else if f.uniqueKey != "" {
+		return task, usagef("--unique-key needs --unique, which says for how long")
 	}
 	return task, f.check(task)
 }

@@ -21,6 +21,9 @@ at once.`,
 		Args:        noArguments,
 		Annotations: map[string]string{annotationRole: "up"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.auth.check(); err != nil {
+				return err
+			}
 			s.note(cmd.Flags())
 			w := &wiring{settings: s, log: a.log}
 			g := group{parts: w.everything(), log: a.log, ready: func() error {
@@ -35,6 +38,7 @@ at once.`,
 	s.addTopology(flags)
 	s.addAPI(flags)
 	s.addNotifier(flags)
+	s.addWebhooks(flags)
 	s.addBroker(flags)
 	s.addEdge(flags)
 	s.addWorker(flags)

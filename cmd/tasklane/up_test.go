@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,14 +23,14 @@ func freePorts() []string {
 	return []string{"--api-addr", "127.0.0.1:0", "--notifier-addr", "127.0.0.1:0", "--broker-addr", "127.0.0.1:0", "--drain-timeout", "50ms"}
 }
 
-func startUp(t *testing.T, dir string) system {
+func startUp(t *testing.T, dir string, more ...string) system {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	out := &safeBuffer{wrote: make(chan struct{}, 1)}
 	logs := new(safeBuffer)
 	a := &app{stdin: strings.NewReader(""), stdout: out, stderr: logs}
 	ended := make(chan int, 1)
-	go func() { ended <- a.run(ctx, append([]string{"up", "--data-dir", dir}, freePorts()...)) }()
+	go func() { ended <- a.run(ctx, slices.Concat([]string{"up", "--data-dir", dir}, freePorts(), more)) }()
 	select {
 	case <-out.wrote:
 	case code := <-ended:
@@ -57,7 +58,7 @@ func startUp(t *testing.T, dir string) system {
 			s.kafka = value
 		}
 	}
-	if lines := strings.Count(out.String(), "\n"); lines != 1 || !strings.HasPrefix(out.String(), "ready api=http://127.0.0.1:") {
+	if lines := strings.Count(out.String(), "\n"); lines != 1 || !strings.HasPrefix(out.String(), "ready api=http://") {
 		t.Fatalf("announced %q", out.String())
 	}
 	return s

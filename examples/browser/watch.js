@@ -1,8 +1,8 @@
 // Shows a user's events as they come, and goes on where it was after a broken
-// connection. Serve this directory and allow its origin:
+// connection: the least there is to it. The client at /client.js of every notifier
+// does more. Serve this directory and allow its origin:
 //
 //   python3 -m http.server --bind 127.0.0.1 3000 --directory examples/browser
-//   CORS_ALLOWED_ORIGINS=http://127.0.0.1:3000 tasklane up
 export function watch(userId, show, address = "ws://127.0.0.1:8000") {
   let cursor = "now";
   let pause = 500; // milliseconds

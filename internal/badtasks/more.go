@@ -16,6 +16,7 @@ func badTexts() []Case {
 		{"relative", "/hook"}, {"no-host", "https:///hook"}, {"scheme", "ftp://example.org/"}, {"script", "javascript:alert(1)"},
 		{"space", "https://example.org/a b"}, {"unicode", "https://bücher.example/"}, {"port", "https://example.org:http/"},
 		{"percent", "https://example.org/%zz"}, {"bracket", "https://[::1/"}, {"not-ipv6", "https://[1.2.3.4]/"},
+		{"user", "https://user:secret@example.org/"},
 		{"long", "https://example.org/" + strings.Repeat("x", 2000)},
 	} {
 		cases = append(cases, broken("callback-"+u.name, "callback_url", fmt.Sprintf(`"callback_url":"%s"`, u.url)))

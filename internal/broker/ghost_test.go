@@ -31,8 +31,10 @@ type member struct {
 	last *kmsg.JoinGroupResponse // to the last JoinGroup that was answered
 }
 
-func newMember(t *testing.T, ctx context.Context, addr string) *member {
+func newMember(t *testing.T, addr string) *member {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
 	req := kmsg.NewPtrJoinGroupRequest()
 	req.Group, req.ProtocolType = "ghost", "consumer"
 	req.SessionTimeoutMillis = int32(ghostSession.Milliseconds())
@@ -41,6 +43,15 @@ func newMember(t *testing.T, ctx context.Context, addr string) *member {
 	p.Name = "range"
 	req.Protocols = append(req.Protocols, p)
 	return &member{t: t, ctx: ctx, cl: kafkatest.Client(t, addr), join: req}
+}
+
+// newPair returns a member that has begun a group and one that has not joined.
+func newPair(t *testing.T, addr string) (first, second *member) {
+	t.Helper()
+	first, second = newMember(t, addr), newMember(t, addr)
+	first.enter()
+	mustStart(t, first)
+	return first, second
 }
 
 // rejoin sends a JoinGroup and returns when it is answered.
@@ -149,14 +160,8 @@ func TestMemberThatDiesJoiningIsExpelled(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			defer cancel()
 			addr, _ := startBroker(t, broker.Config{})
-			first := newMember(t, ctx, addr)
-			first.enter()
-			mustStart(t, first)
-
-			ghost := newMember(t, ctx, addr)
+			first, ghost := newPair(t, addr)
 			ghost.join.InstanceID = tt.instance
 			if tt.known {
 				ghost.enter()
@@ -184,12 +189,8 @@ func TestMemberThatDiesJoiningIsExpelled(t *testing.T) {
 // holds without the guard, which therefore looks at JoinGroup only.
 func TestMemberThatDiesSyncingIsExpelled(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
 	addr, _ := startBroker(t, broker.Config{})
-	first, ghost := newMember(t, ctx, addr), newMember(t, ctx, addr)
-	first.enter()
-	mustStart(t, first)
+	first, ghost := newPair(t, addr)
 	ghost.enter()
 	joinTogether(t, first, ghost)
 	dieWaiting(t, addr, request(ghost.syncRequest(), 5), func() {})
@@ -227,12 +228,8 @@ func TestMemberThatComesBackStays(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			defer cancel()
 			addr, _ := startBroker(t, broker.Config{})
-			first, second := newMember(t, ctx, addr), newMember(t, ctx, addr)
-			first.enter()
-			mustStart(t, first)
+			first, second := newPair(t, addr)
 			second.enter()
 			dieWaiting(t, addr, request(second.join, 9), func() { first.beatUntil(kerr.RebalanceInProgress) })
 
@@ -292,12 +289,8 @@ func TestMemberThatWaitsStays(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			defer cancel()
 			addr, _ := startBroker(t, broker.Config{})
-			first, second := newMember(t, ctx, addr), newMember(t, ctx, addr)
-			first.enter()
-			mustStart(t, first)
+			first, second := newPair(t, addr)
 			second.enter()
 			tt.begin(first, second)
 
@@ -345,11 +338,7 @@ func joinTogether(t *testing.T, first, second *member) {
 // TestClosingDoesNotWaitForJoins: nobody will answer them.
 func TestClosingDoesNotWaitForJoins(t *testing.T) {
 	addr, stop := startBroker(t, broker.Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	first, second := newMember(t, ctx, addr), newMember(t, ctx, addr)
-	first.enter()
-	mustStart(t, first)
+	first, second := newPair(t, addr)
 	second.enter()
 	dieWaiting(t, addr, request(second.join, 9), func() { first.beatUntil(kerr.RebalanceInProgress) })
 	stop()

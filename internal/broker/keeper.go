@@ -3,11 +3,12 @@ package broker
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/aiecs/tasklane/internal/pace"
 )
 
 // keepEvery is how often the keeper looks: often enough for the shortest session.
@@ -33,16 +34,7 @@ func (k *keeper) run(ctx context.Context) {
 		return
 	}
 	defer client.Close()
-	ticker := time.NewTicker(keepEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			k.keep(ctx, client)
-		}
-	}
+	pace.Every(ctx, keepEvery, func() { k.keep(ctx, client) })
 }
 
 // keep sends one heartbeat for every member that waits.

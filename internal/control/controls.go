@@ -9,6 +9,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -50,6 +51,9 @@ func (c *Controls) Ready() <-chan struct{} { return c.ready }
 func (c *Controls) Cancelled(userID, taskID string) (schemas.Control, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	if len(c.state.cancels) == 0 {
+		return schemas.Control{}, false // nearly always: it is asked for every task
+	}
 	if found := c.state.cancelled(Identity{userID, taskID}, time.Now()); found != nil {
 		return *found, true
 	}
@@ -177,16 +181,9 @@ func (c *Controls) count(did effect) effect {
 const expireEvery = time.Second
 
 func (c *Controls) expire(ctx context.Context) {
-	ticker := time.NewTicker(expireEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			c.mu.Lock()
-			c.tell(effect{rules: c.state.expire(time.Now())}, false)
-			c.mu.Unlock()
-		}
-	}
+	pace.Every(ctx, expireEvery, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.tell(effect{rules: c.state.expire(time.Now())}, false)
+	})
 }

@@ -2,13 +2,10 @@ package control
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aiecs/tasklane/internal/kafka"
@@ -50,60 +47,21 @@ func (l *logClient) close() { kafka.Close(l.client) }
 // await looks for the topic until it is there, and begins to read it. It returns
 // where its partitions end; those without a record are left out.
 func (l *logClient) await(ctx context.Context) (map[int32]int64, error) {
-	wait, said := minPause, ""
-	for {
-		ends, err := l.ends(ctx)
-		if err == nil {
-			l.client.AddConsumeTopics(l.topic)
-			return ends, nil
-		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if text := err.Error(); text != said {
-			l.logger.Warn("controls wait for their topic; create it with: tasklane topics ensure", "topic", l.topic, "reason", text)
-			said = text
-		}
-		if !sleep(ctx, wait) {
-			return nil, context.Cause(ctx)
-		}
-		wait = min(2*wait, time.Second)
-	}
-}
-
-// ends are the offsets at which a read_committed reader has seen everything.
-// The record before an end is always there: compaction leaves the newest batch
-// alone.
-func (l *logClient) ends(ctx context.Context) (map[int32]int64, error) {
-	starts, err := l.offsets(l.admin.ListStartOffsets(ctx, l.topic))
+	ends := map[int32]int64{}
+	err := kafka.Await(ctx, func(ctx context.Context) error {
+		listed, err := kafka.ReadableEnds(ctx, l.admin, l.topic)
+		// The record before an end is always there: compaction leaves the newest
+		// batch alone.
+		listed.Each(func(end kadm.ListedOffset) { ends[end.Partition] = end.Offset })
+		return err
+	}, func(reason error) {
+		l.logger.Warn("controls wait for their topic; create it with: tasklane topics ensure", "topic", l.topic, "reason", reason)
+	})
 	if err != nil {
 		return nil, err
 	}
-	ends, err := l.offsets(l.admin.ListCommittedOffsets(ctx, l.topic))
-	if err != nil {
-		return nil, err
-	}
-	for partition, end := range ends {
-		if end <= starts[partition] {
-			delete(ends, partition)
-		}
-	}
+	l.client.AddConsumeTopics(l.topic)
 	return ends, nil
-}
-
-func (l *logClient) offsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {
-	if err == nil {
-		err = listed.Error()
-	}
-	if err == nil && len(listed[l.topic]) == 0 {
-		err = kerr.UnknownTopicOrPartition
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list offsets of %s: %w", l.topic, err)
-	}
-	offsets := map[int32]int64{}
-	listed.Each(func(o kadm.ListedOffset) { offsets[o.Partition] = o.Offset })
-	return offsets, nil
 }
 
 // poll waits for records and returns them, each partition's in order, control
@@ -124,11 +82,8 @@ func (l *logClient) poll(ctx context.Context) ([]*kgo.Record, error) {
 
 // judge tells what ends the session from what the client gets over by itself.
 func (l *logClient) judge(partition int32, err error) error {
-	if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.InconsistentTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return fmt.Errorf("topic %s is gone or was made anew: %w", l.topic, err)
-	}
-	if errors.Is(err, kgo.ErrClientClosed) {
-		return err
+	if ended := kafka.Ended(l.topic, err); ended != nil {
+		return ended
 	}
 	if now := time.Now(); now.Sub(l.warned) >= warnEvery {
 		l.warned = now

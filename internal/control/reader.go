@@ -9,13 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/schemas"
-)
-
-// Pauses between sessions that failed.
-const (
-	minPause = 100 * time.Millisecond
-	maxPause = 5 * time.Second
 )
 
 // Run follows the topic until ctx ends, and returns nil then. It waits for a
@@ -25,19 +20,14 @@ func (c *Controls) Run(ctx context.Context) error {
 	var expiry sync.WaitGroup
 	expiry.Go(func() { c.expire(ctx) })
 	defer expiry.Wait()
-	wait := minPause
+	pauses := pace.Backoff{First: 100 * time.Millisecond, Longest: 5 * time.Second, Steady: time.Minute}
 	for ctx.Err() == nil {
-		started := time.Now()
 		err := c.session(ctx)
 		if ctx.Err() != nil {
 			break
 		}
 		c.logger.Warn("reading controls was interrupted; what is in force stays until they have been read anew", "error", err)
-		if time.Since(started) > time.Minute {
-			wait = minPause
-		}
-		sleep(ctx, wait)
-		wait = min(2*wait, maxPause)
+		pauses.Wait(ctx)
 	}
 	return nil
 }
@@ -154,16 +144,5 @@ func (c *Controls) refuse(r *kgo.Record, err error) {
 	if n := c.invalid.Add(1); n == 1 || n%1000 == 0 {
 		c.logger.Warn("skipped a control record that is not valid", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset,
 			"invalid_so_far", n, "error", err)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -21,11 +21,13 @@ const (
 )
 
 // Form of the bytes under the base64: version, flags, [lane, partition,
-// offset], then the partition count and the offsets, each as the signed
-// difference to the one before it. Partitions of one topic tend to be about as
-// long as each other, so the differences are shorter than the offsets.
+// offset], then in version 1 the partition count and the offsets, each as the
+// signed difference to the one before it, and in version 2 the [Base].
+// Partitions of one topic tend to be about as long as each other, so the
+// differences are shorter than the offsets.
 const (
 	version1 = 1
+	version2 = 2
 	hasTask  = 1 << 0
 )
 
@@ -37,6 +39,8 @@ type Cursor struct {
 	// Events is the next offset to read of each task-events partition; the
 	// index is the partition.
 	Events []int64
+	// Base is set instead of Events where there are many partitions.
+	Base *Base
 	// Task is where the record of a task stands on its lane, nil if the cursor
 	// is not the answer to a submission.
 	Task *TaskPosition
@@ -57,14 +61,21 @@ func (c Cursor) String() string {
 }
 
 func (c Cursor) append(b []byte) []byte {
+	version := byte(version1)
+	if c.Base != nil {
+		version = version2
+	}
 	if c.Task == nil {
-		b = append(b, version1, 0)
+		b = append(b, version, 0)
 	} else {
-		b = append(b, version1, hasTask)
+		b = append(b, version, hasTask)
 		b = binary.AppendUvarint(b, uint64(len(c.Task.Lane)))
 		b = append(b, c.Task.Lane...)
 		b = binary.AppendUvarint(b, uint64(c.Task.Partition))
 		b = binary.AppendUvarint(b, uint64(c.Task.Offset))
+	}
+	if c.Base != nil {
+		return c.Base.append(b)
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.Events)))
 	previous := int64(0)
@@ -89,11 +100,11 @@ func Parse(text string) (Cursor, error) {
 	if err != nil || strings.ContainsAny(text, "\r\n") {
 		return Cursor{}, fmt.Errorf("%w: %.20q is not the text of one, pass it back unchanged", ErrInvalid, text)
 	}
-	if b[0] != version1 {
-		return Cursor{}, fmt.Errorf("%w: version %d, this release reads version %d", ErrInvalid, b[0], version1)
+	if b[0] != version1 && b[0] != version2 {
+		return Cursor{}, fmt.Errorf("%w: version %d, this release reads versions %d and %d", ErrInvalid, b[0], version1, version2)
 	}
 	p := parser{rest: b[1:]}
-	c := p.cursor()
+	c := p.cursor(b[0])
 	if p.err == nil && len(p.rest) > 0 {
 		p.fail("%d bytes too many", len(p.rest))
 	}
@@ -110,7 +121,7 @@ type parser struct {
 	err  error
 }
 
-func (p *parser) cursor() Cursor {
+func (p *parser) cursor(version byte) Cursor {
 	var c Cursor
 	flags := p.take(1)
 	if p.err != nil {
@@ -122,7 +133,11 @@ func (p *parser) cursor() Cursor {
 	if flags[0]&hasTask != 0 {
 		c.Task = p.task()
 	}
-	c.Events = p.events()
+	if version == version2 {
+		c.Base = p.base()
+	} else {
+		c.Events = p.events()
+	}
 	return c
 }
 

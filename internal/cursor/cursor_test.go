@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,8 @@ func TestRoundTrip(t *testing.T) {
 		"task alone":     {Task: &cursor.TaskPosition{Lane: "gpu", Partition: math.MaxInt32, Offset: math.MaxInt64}},
 		"nameless lane":  {Task: &cursor.TaskPosition{}},
 		"longest lane":   {Task: &cursor.TaskPosition{Lane: strings.Repeat("x", cursor.MaxLaneBytes)}},
+		"a base":         {Base: &cursor.Base{Time: 1_800_000_000_000, Partitions: 1000, Sum: 1 << 50, Places: []cursor.Place{{Partition: 0, Next: 7}, {Partition: 1, Next: 5}, {Partition: 999, Next: 1 << 40}}}},
+		"base and task":  {Base: &cursor.Base{Partitions: 50}, Task: &cursor.TaskPosition{Lane: "fast"}},
 		"most partition": {Events: make([]int64, 6000)},
 	}
 	for name, want := range tests {
@@ -53,6 +56,9 @@ func TestEveryCursorComesBack(t *testing.T) {
 		if len(want.Events) == 0 {
 			want.Events = nil
 		}
+		if rapid.Bool().Draw(t, "hasBase") {
+			want.Events, want.Base = nil, drawBase(t, cursor.MaxPartitions, math.MaxInt64)
+		}
 		if rapid.Bool().Draw(t, "hasTask") {
 			want.Task = &cursor.TaskPosition{
 				Lane:      rapid.StringN(0, 10, cursor.MaxLaneBytes).Draw(t, "lane"),
@@ -68,6 +74,37 @@ func TestEveryCursorComesBack(t *testing.T) {
 			t.Fatal(diff)
 		}
 	})
+}
+
+func drawBase(t *rapid.T, partitions int, most int64) *cursor.Base {
+	b := &cursor.Base{
+		Time: rapid.Int64Range(0, most).Draw(t, "time"), Partitions: partitions, Sum: rapid.Int64Range(0, most).Draw(t, "sum"),
+	}
+	at := rapid.SliceOfNDistinct(rapid.Int32Range(0, int32(partitions-1)), 0, cursor.MaxPlaces, rapid.ID[int32]).Draw(t, "partitions")
+	slices.Sort(at)
+	for _, p := range at {
+		b.Places = append(b.Places, cursor.Place{Partition: p, Next: rapid.Int64Range(0, most).Draw(t, "offset")})
+	}
+	return b
+}
+
+// The bound that clients and proxies can rely on, with 1,000 partitions and the
+// longest offsets there are.
+func TestBaseIsShort(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := cursor.Cursor{Base: drawBase(t, 1000, 1<<40-1)}
+		c.Base.Sum = rapid.Int64Range(0, math.MaxInt64).Draw(t, "total")
+		if text := c.String(); len(text) > cursor.MaxShortBytes {
+			t.Fatalf("%d bytes: %s", len(text), text)
+		}
+	})
+	longest := make([]int64, cursor.MaxExact)
+	for i := range longest {
+		longest[i] = int64(i%2) * (1<<40 - 1)
+	}
+	if text := (cursor.Cursor{Events: longest}).String(); len(text) > cursor.MaxShortBytes {
+		t.Errorf("%d partitions take %d bytes", len(longest), len(text))
+	}
 }
 
 func TestSmall(t *testing.T) {
@@ -88,7 +125,13 @@ func TestParseRefuses(t *testing.T) {
 		"loose base64 bits":  {raw(1, 0, 0, 0)[:5] + "B", "pass it back unchanged"},
 		"line break alone":   {"\n", "pass it back unchanged"},
 		"line break inside":  {"AQ\nAA", "pass it back unchanged"},
-		"later version":      {raw(2, 0, 0), "version 2"},
+		"later version":      {raw(3, 0, 0), "version 3"},
+		"base cut off":       {raw(2, 0, 5), "cut off"},
+		"place outside":      {raw(2, 0, 0, 3, 0, 1, 3, 0), "partition 3 of 3"},
+		"place cut off":      {raw(2, 0, 0, 3, 0, 2, 0, 0), "cut off"},
+		"too many places":    {raw(2, 0, 0, 100, 0, 41), "at most 40"},
+		"place below zero":   {raw(2, 0, 0, 3, 0, 1, 0, 1), "out of range"},
+		"base and more":      {raw(2, 0, 0, 3, 0, 0, 0), "1 bytes too many"},
 		"version alone":      {raw(1), "cut off"},
 		"unknown flags":      {raw(1, 2, 0), "unknown flags"},
 		"no count":           {raw(1, 0), "cut off"},
@@ -127,6 +170,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("AQAA")
 	f.Add(cursor.Cursor{Events: []int64{1, 2, 3}}.String())
 	f.Add(cursor.Cursor{Events: []int64{9}, Task: &cursor.TaskPosition{Lane: "heavy", Partition: 1, Offset: 2}}.String())
+	f.Add(cursor.Cursor{Base: &cursor.Base{Time: 5, Partitions: 100, Sum: 7, Places: []cursor.Place{{Partition: 3, Next: 9}, {Partition: 7, Next: 2}}}}.String())
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := cursor.Parse(text)
 		if err != nil {
@@ -138,6 +182,15 @@ func FuzzParse(f *testing.F) {
 		for _, offset := range c.Events {
 			if offset < 0 {
 				t.Fatalf("offset %d", offset)
+			}
+		}
+		if c.Base != nil {
+			last := int32(-1)
+			for _, p := range c.Base.Places {
+				if p.Next < 0 || p.Partition <= last || int(p.Partition) >= c.Base.Partitions {
+					t.Fatalf("places %v of %d partitions", c.Base.Places, c.Base.Partitions)
+				}
+				last = p.Partition
 			}
 		}
 		if again := c.String(); again != text {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,6 +25,7 @@ type Appender struct {
 	topics schemas.Topics
 	events string // the journal's topic
 	log    *slog.Logger
+	drafts sync.Pool
 }
 
 // maxBuffered bounds nothing in practice: what is in flight is bounded by the
@@ -41,7 +43,9 @@ func NewAppender(c kafka.Config, topics schemas.Topics) (*Appender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create journal producer: %w", err)
 	}
-	return &Appender{client: client, topics: topics, events: topics.Events(), log: c.Logger}, nil
+	a := &Appender{client: client, topics: topics, events: topics.Events(), log: c.Logger}
+	a.drafts.New = func() any { return newDraft(a) }
+	return a, nil
 }
 
 // placement puts journal records where they say, and letters of a lane's
@@ -58,32 +62,29 @@ func placement(letters string) func(topic string) func(r *kgo.Record, n int) int
 // Close drops what is not written yet and ends the producer.
 func (a *Appender) Close() { a.client.Close() }
 
-// draft is a journal record before it is written, in one piece: there are two
-// for every task.
-type draft struct {
-	record  kgo.Record
-	headers [3]kgo.RecordHeader
-	texts   [64]byte // the headers' values
-}
-
-// append writes a record into a journal partition and calls done with it, and so
-// its offset, in the order of the calls. The record is encoded when append
-// returns.
-func (a *Appender) append(partition int32, r Record, done func(*kgo.Record, error)) {
-	value, err := encode(r)
-	if err != nil {
+// append writes a record into a journal partition and calls done with its offset,
+// in the order of the calls. The record is encoded when append returns.
+func (a *Appender) append(partition int32, r Record, done func(offset int64, err error)) {
+	d := a.drafts.Get().(*draft)
+	var err error
+	if d.value, err = encode(r, d.value[:0]); err != nil {
 		a.log.Error("encode journal record", "shard", r.Stamp.Shard, "error", err)
+		a.recycle(d)
 		// The shard must not be called back under its own lock.
-		go done(nil, err)
+		go done(0, err)
 		return
 	}
-	d := &draft{record: kgo.Record{Topic: a.events, Partition: partition, Value: value}}
+	d.record = kgo.Record{Topic: a.events, Partition: partition, Value: d.value, Headers: d.headers[:]}
 	r.Stamp.write(&d.headers, d.texts[:0])
-	d.record.Headers = d.headers[:]
-	if r.Event != nil && r.Event.Kind.OfTask() {
-		d.record.Key = []byte(r.Event.UserID)
+	if r.Callback != "" {
+		d.record.Headers = append(d.record.Headers, kgo.RecordHeader{Key: schemas.HeaderCallback, Value: []byte(r.Callback)})
 	}
-	a.client.Produce(context.Background(), &d.record, done)
+	if r.Event != nil && r.Event.Kind.OfTask() {
+		d.key = append(d.key[:0], r.Event.UserID...)
+		d.record.Key = d.key
+	}
+	d.done = done
+	a.client.Produce(context.Background(), &d.record, d.promise)
 }
 
 // appendWait does the same for the waiting log.
@@ -102,10 +103,12 @@ func fillWait(record *kgo.Record, r WaitRecord) (err error) {
 	switch {
 	case r.Sign != nil:
 		record.Value, err = r.Sign.Encode()
+	case r.Claim != nil:
+		record.Value, err = r.Claim.encode()
 	case r.Wait != nil:
 		lane := r.Job.Payload.(*Delivery).record
 		var header []byte
-		header, err = r.Wait.encode()
+		header, err = r.Wait.withKey(lane.Key, r.Job.Task.UserID).encode()
 		record.Value = lane.Value
 		record.Headers = append(append(record.Headers, keepHeaders(lane.Headers)...),
 			kgo.RecordHeader{Key: schemas.HeaderWaiting, Value: header})
@@ -117,15 +120,16 @@ func fillWait(record *kgo.Record, r WaitRecord) (err error) {
 // room for key, headers and the batch around them.
 const maxValueBytes = schemas.MaxEventBytes - 64<<10
 
-// encode is a record's value. An event that cannot be written, because of what
+// encode is a record's value, an event's in the room that is given. An event that cannot be written, because of what
 // a service put into it, is replaced by one that can and says so: the shard
 // would otherwise doubt, take over and try the same event again for ever.
-func encode(r Record) ([]byte, error) {
+func encode(r Record, room []byte) ([]byte, error) {
 	if r.Sign != nil {
-		return r.Sign.Encode()
+		value, err := r.Sign.Encode()
+		return append(room, value...), err
 	}
 	r.Event.EventID = r.Stamp.EventID()
-	value, err := r.Event.Encode()
+	value, err := r.Event.AppendTo(room)
 	if err == nil && len(value) > maxValueBytes {
 		err = fmt.Errorf("the event has %d bytes; at most %d are written", len(value), maxValueBytes)
 	}
@@ -133,7 +137,7 @@ func encode(r Record) ([]byte, error) {
 		return value, nil
 	}
 	reduce(r.Event, err)
-	return r.Event.Encode()
+	return r.Event.AppendTo(room)
 }
 
 // reduce takes out of an event whatever a service has put in; an end becomes a

@@ -41,7 +41,7 @@ func TestEventThatCannotBeWrittenIsReplaced(t *testing.T) {
 	stamp := Stamp{Shard: "fast/3", Epoch: 7, Seq: 9}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			value, err := encode(Record{Stamp: stamp, Event: test.event})
+			value, err := encode(Record{Stamp: stamp, Event: test.event}, nil)
 			if err != nil || len(value) > maxValueBytes {
 				t.Fatalf("%d bytes, %v", len(value), err)
 			}
@@ -97,7 +97,7 @@ func TestWaitingRecordKeepsTheSendersHeaders(t *testing.T) {
 	stamp := Stamp{"fast/3", 7, 2}
 	record := &kgo.Record{Headers: stamp.Headers()}
 	wait := &Wait{For: schemas.WaitTime, Offset: 5, Created: schemas.AtTime(time.UnixMilli(1))}
-	if err := fillWait(record, WaitRecord{Stamp: stamp, Job: &Job{Payload: &Delivery{record: lane}}, Wait: wait}); err != nil {
+	if err := fillWait(record, WaitRecord{Stamp: stamp, Job: &Job{Task: &schemas.Task{UserID: "u"}, Payload: &Delivery{record: lane}}, Wait: wait}); err != nil {
 		t.Fatal(err)
 	}
 	if read, ok := ReadStamp(record.Headers); !ok || read != stamp || string(record.Value) != "task" || len(record.Headers) != 5 {

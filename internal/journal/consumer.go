@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -112,9 +113,7 @@ type Consumer struct {
 	// commit never covers a shard that was given up meanwhile. It is taken
 	// before mu, and mu before a shard's lock.
 	commitMu sync.Mutex
-	// committing is closed when the commit under way has ended; nil without one.
-	// Guarded by commitMu.
-	committing chan struct{}
+	commits  *kafka.Committer
 
 	mu        sync.Mutex // guards what follows
 	held      map[int32]*Held
@@ -187,15 +186,13 @@ func (c *Consumer) Run(ctx context.Context) error {
 // for: it will miss this member soon enough, and the client gives up when its
 // requests time out.
 func (c *Consumer) leave() {
-	go func() {
+	left := pace.Within(leaveTimeout, func() {
 		defer close(c.left)
-		c.client.CloseAllowingRebalance()
-	}()
-	timer := time.NewTimer(leaveTimeout)
-	defer timer.Stop()
-	select {
-	case <-c.left:
-	case <-timer.C:
+		c.client.AllowRebalance()
+		c.stepOut()
+		c.client.Close()
+	})
+	if !left {
 		c.log.Warn("the broker does not answer the good-bye; its group goes on when the session ends")
 	}
 }
@@ -203,17 +200,11 @@ func (c *Consumer) leave() {
 // settle waits for the consumer's goroutines. What still asks a broker that does
 // not answer ends with its requests' own time limit; it is left behind.
 func (c *Consumer) settle() {
-	settled := make(chan struct{})
-	go func() {
-		defer close(settled)
+	settled := pace.Within(leaveTimeout, func() {
 		c.tasks.Wait()
 		kafka.Close(c.reader.client)
-	}()
-	timer := time.NewTimer(leaveTimeout)
-	defer timer.Stop()
-	select {
-	case <-settled:
-	case <-timer.C:
+	})
+	if !settled {
 		c.log.Warn("requests to a broker that does not answer were left behind")
 	}
 }
@@ -245,12 +236,20 @@ func (c *Consumer) connect() error {
 		kafka.Close(reader.client)
 		return fmt.Errorf("create consumer of %s: %w", topic, err)
 	}
-	c.client, c.reader = client, reader
+	c.client, c.reader, c.commits = client, reader, kafka.NewCommitter(client, topic)
 	return nil
 }
 
 // Held are the shards held now, in no order.
 func (c *Consumer) Held() []*Held { return slices.Collect(maps.Values(c.snapshot())) }
+
+// Claims is how many claims of unique tasks the shards held now keep.
+func (c *Consumer) Claims() (claims int) {
+	for _, h := range c.snapshot() {
+		claims += h.Claims()
+	}
+	return claims
+}
 
 // join makes the group's member, on a broker that can have it.
 func (c *Consumer) join(topic string, probe *kgo.Client) (*kgo.Client, error) {
@@ -273,14 +272,7 @@ func (c *Consumer) snapshot() map[int32]*Held {
 
 // tickLoop gives the shards the time.
 func (c *Consumer) tickLoop(ctx context.Context) {
-	ticker := time.NewTicker(tickInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	pace.Every(ctx, tickInterval, func() {
 		held, now := c.snapshot(), time.Now()
 		for _, h := range held {
 			h.do((*Shard).Tick)
@@ -288,5 +280,5 @@ func (c *Consumer) tickLoop(ctx context.Context) {
 			h.evict(now)
 		}
 		c.listen(held, now)
-	}
+	})
 }

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -42,12 +43,18 @@ func (h *Held) receive(records []*kgo.Record) {
 	for i, r := range records {
 		jobs[i] = newJob(r)
 	}
-	h.do(func(s *Shard) {
-		for _, j := range jobs {
-			s.Receive(j)
-		}
-	})
+	for part := range slices.Chunk(jobs, maxLocked) {
+		h.do(func(s *Shard) {
+			for _, j := range part {
+				s.Receive(j)
+			}
+		})
+	}
 }
+
+// maxLocked is how many records are handled under a shard's lock at a time: the
+// lane's tasks are begun one after the other, and each waits for its shard.
+const maxLocked = 64
 
 // maxLostAttempts is how many lost attempts end a task at most, however many
 // attempts it may have: it may be what ends its workers.
@@ -63,7 +70,7 @@ func newJob(r *kgo.Record) *Job {
 	}{delivery: Delivery{record: r, created: r.Timestamp}}
 	j := &both.job
 	j.Offset, j.Bytes, j.Payload = r.Offset, len(r.Key)+len(r.Value)+recordOverhead, &both.delivery
-	task, err := schemas.DecodeTask(r.Value)
+	task, err := schemas.DecodeTaskInPlace(r.Value) // the job keeps the record anyway
 	if err != nil {
 		if !errors.As(err, &j.Invalid) {
 			j.Invalid = &schemas.InvalidTaskError{Problem: err.Error()}
@@ -73,6 +80,7 @@ func newJob(r *kgo.Record) *Job {
 	j.Task = task
 	if task != nil {
 		j.Identity = IdentityOf(task.UserID, task.TaskID)
+		j.Unique = contentOf(task)
 		j.MaxLost = min(maxLostAttempts, task.MaxAttempts()+1)
 		if task.NotBefore != nil {
 			j.NotBefore = task.NotBefore.Time

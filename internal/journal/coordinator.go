@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/aiecs/tasklane/internal/pace"
 )
 
 // load answers [Port.Load].
@@ -33,6 +35,19 @@ func (h *Held) load(ctx context.Context) {
 	})
 }
 
+// measure answers [Port.Measure].
+func (h *Held) measure(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	c := h.consumer
+	lane, err := c.bounds(ctx, c.config.Topics.Lane(c.config.Lane), h.id.Partition)
+	if err != nil {
+		c.log.Debug("measure lane", "shard", h.name, "error", err)
+		return
+	}
+	h.do(func(s *Shard) { s.Measured(lane.End) })
+}
+
 // loadCommit reads the group's commit for a partition of the lane.
 func (c *Consumer) loadCommit(ctx context.Context, partition int32) (Commit, error) {
 	topic := c.config.Topics.Lane(c.config.Lane)
@@ -47,8 +62,7 @@ func (c *Consumer) loadCommit(ctx context.Context, partition int32) (Commit, err
 	return ParseCommit(offset.At, offset.Metadata), nil
 }
 
-// bounds reads where a partition of the journal or the waiting log starts and
-// ends.
+// bounds reads where a partition starts and ends.
 func (c *Consumer) bounds(ctx context.Context, topic string, partition int32) (Bounds, error) {
 	admin := kadm.NewClient(c.reader.client)
 	starts, err := admin.ListStartOffsets(ctx, topic)
@@ -84,10 +98,7 @@ func (h *Held) confirm(ctx context.Context) {
 		if h.gone() {
 			return
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(confirmRetry):
-		}
+		pace.Sleep(ctx, confirmRetry)
 	}
 }
 

@@ -20,7 +20,7 @@ type DeafError struct {
 }
 
 func (e *DeafError) Error() string {
-	return fmt.Sprintf("shard %s has heard nothing of its journal for %v although the broker answers; the process should be started again",
+	return fmt.Sprintf("shard %s has heard nothing of its journal or its waiting log for %v although the broker answers; the process should be started again",
 		e.Shard, e.For.Round(time.Second))
 }
 
@@ -29,25 +29,48 @@ func (e *DeafError) Error() string {
 // member's place whose process was killed.
 const sessionPatience = time.Minute
 
-// ear notes how long a shard has waited in vain for its journal. What was
+// ear notes how long a shard has waited in vain for one of its logs. What was
 // outstanding when another take-over starts is still waited for, so only records
 // beyond the furthest point ever reached are progress.
 type ear struct {
 	furthest int64
 	since    time.Time
-	askedAt  time.Time
 }
 
-// listen is how long the shard has waited in vain.
-func (e *ear) listen(s *Shard, now time.Time) time.Duration {
-	waiting := !s.Running() || s.outbox.len() > 0
-	switch {
-	case s.Forgotten(), !waiting, e.since.IsZero():
-		e.furthest, e.since = s.next, now
-	case s.next > e.furthest:
-		e.furthest, e.since = s.next, now
+// listen is how long the shard has waited in vain, if it waits, with the log read
+// up to next.
+func (e *ear) listen(waits bool, next int64, now time.Time) time.Duration {
+	if !waits || e.since.IsZero() || next > e.furthest {
+		e.furthest, e.since = next, now
 	}
 	return now.Sub(e.since)
+}
+
+// ears are a shard's, one for each log: while one goes on nothing is said of the
+// other.
+type ears struct {
+	journal, waits ear
+	askedAt        time.Time
+}
+
+func (e *ears) listen(s *Shard, now time.Time) time.Duration {
+	journal, waits := s.awaits()
+	return max(e.journal.listen(journal, s.next, now), e.waits.listen(waits, s.waits.next, now))
+}
+
+// awaits reports for which of its logs the shard waits.
+func (s *Shard) awaits() (journal, waits bool) {
+	switch s.phase {
+	case phaseForgotten:
+		return false, false
+	case phaseRunning:
+		return s.outbox.len() > 0, len(s.waits.outbox) > 0
+	case phaseReading:
+		return s.next < s.readEnd, s.waits.next < s.waits.readEnd
+	case phaseFencing:
+		return !s.fenced(), !s.waits.fenced() || len(s.waits.outbox) > 0
+	}
+	return true, true // between two take-overs what was waited for still is
 }
 
 // waited is how long the shard has waited in vain, and whether it is time to
@@ -55,11 +78,11 @@ func (e *ear) listen(s *Shard, now time.Time) time.Duration {
 func (h *Held) waited(now time.Time, limit time.Duration) (d time.Duration, ask bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	d = h.ear.listen(h.shard, now)
-	if d < limit || now.Sub(h.ear.askedAt) < limit/4 {
+	d = h.ears.listen(h.shard, now)
+	if d < limit || now.Sub(h.ears.askedAt) < limit/4 {
 		return d, false
 	}
-	h.ear.askedAt = now
+	h.ears.askedAt = now
 	return d, true
 }
 
@@ -101,23 +124,25 @@ func (h *Held) examine(ctx context.Context) {
 }
 
 // brokerWell is an error if the broker cannot do what a shard needs of it: say
-// what is committed and where the journal ends, and take records with all
-// replicas in step.
+// what is committed and where its logs end, and take records with all replicas
+// in step.
 func (c *Consumer) brokerWell(ctx context.Context, partition int32) error {
 	if _, err := c.loadCommit(ctx, partition); err != nil {
 		return err
 	}
-	if _, err := c.bounds(ctx, c.config.Topics.Events(), partition); err != nil {
-		return err
-	}
-	topic := c.config.Topics.Events()
-	topics, err := kadm.NewClient(c.reader.client).ListTopics(ctx, topic)
+	logs := []string{c.config.Topics.Events(), c.config.Topics.Scheduled()}
+	topics, err := kadm.NewClient(c.reader.client).ListTopics(ctx, logs...)
 	if err != nil {
-		return fmt.Errorf("describe %s: %w", topic, err)
+		return fmt.Errorf("describe topics: %w", err)
 	}
-	detail := topics[topic].Partitions[partition]
-	if len(detail.ISR) < len(detail.Replicas) {
-		return fmt.Errorf("%s/%d has %d of %d replicas in sync", topic, partition, len(detail.ISR), len(detail.Replicas))
+	for _, topic := range logs {
+		if _, err := c.bounds(ctx, topic, partition); err != nil {
+			return err
+		}
+		detail := topics[topic].Partitions[partition]
+		if len(detail.ISR) < len(detail.Replicas) {
+			return fmt.Errorf("%s/%d has %d of %d replicas in sync", topic, partition, len(detail.ISR), len(detail.Replicas))
+		}
 	}
 	return nil
 }

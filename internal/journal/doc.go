@@ -18,6 +18,9 @@
 // place of the lane's, or of an earlier one, and is a job of its own when its time
 // comes. docs/adr/0009 has its rules; postpone.go and waitfollow.go keep them.
 //
+// A task that asks to be unique claims its content before it starts: a claim is a
+// record of the waiting log too. docs/adr/0010 has its rules; claiming.go keeps them.
+//
 // # What it guarantees
 //
 // Of every lane record with a usable user_id and task_id exactly one end counts

@@ -17,7 +17,7 @@ func (s *Shard) NewEvent(j *Job, kind schemas.Kind, status schemas.Status) *sche
 	}
 	if aboutRecord(kind) {
 		if j.source == nil {
-			j.source = &schemas.Source{Topic: s.config.Topic, Partition: s.config.Shard.Partition, Offset: j.Offset, Wait: j.Wait.waitID()}
+			j.source = &schemas.Source{Topic: s.config.Topic, Partition: s.config.Shard.Partition, Offset: j.Offset, Wait: j.Wait.waitID(), Claim: j.claim.waitID()}
 		}
 		e.Source = j.source
 	}
@@ -72,8 +72,12 @@ func (s *Shard) waitEvent(j *Job, w *Postponement, deferred bool) *schemas.Event
 }
 
 func (s *Shard) repeatEvent(j *Job) *schemas.Event {
-	e := s.NewEvent(j, schemas.KindRepeat, schemas.Pending)
 	first, _ := s.firstSeen(j.Identity)
+	return s.repeatOf(j, first)
+}
+
+func (s *Shard) repeatOf(j *Job, first int64) *schemas.Event {
+	e := s.NewEvent(j, schemas.KindRepeat, schemas.Pending)
 	e.Message = fmt.Sprintf("Received before at offset %d; not run again", first)
 	return e
 }

@@ -3,6 +3,7 @@ package journal
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,10 +43,10 @@ func smallWorlds() []scenario {
 // a bound, so that what it finds first is shortest.
 func TestExplore(t *testing.T) {
 	most := effort(t, 20_000)
-	for _, s := range append(smallWorlds(), waitWorlds()...) {
+	for _, s := range slices.Concat(smallWorlds(), waitWorlds(), claimWorlds()) {
 		s.eager = true
 		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
+			sideBySide(t)
 			e := explorer{seed: maphash.MakeSeed(), most: most}
 			e.explore(&s)
 			t.Logf("%d states, depth %d, complete %v, %d settled", len(e.steps), e.depth, e.complete, e.settled)

@@ -20,14 +20,20 @@ type facts struct {
 	Kind    schemas.Kind    `json:"kind"`
 	Status  schemas.Status  `json:"status"`
 	Attempt int             `json:"attempt"`
+	Worker  string          `json:"worker"`
+	Time    schemas.Time    `json:"time"`
 	Source  *schemas.Source `json:"source"`
 
 	Waiting  *schemas.Waiting `json:"waiting"`
 	Deferred bool             `json:"deferred"`
 
+	Error     string            `json:"error"`
+	ErrorCode schemas.ErrorCode `json:"error_code"`
+
 	Checkpoint *schemas.Checkpoint `json:"checkpoint"`
 
-	wait State // Source.Wait, read
+	wait  State // Source.Wait and
+	claim State // Source.Claim, read
 }
 
 // id is the record it is about.
@@ -45,6 +51,9 @@ func readFacts(value []byte) (*facts, bool) {
 	if r.wait, ok = parseWaitID(r.Source.Wait); !ok {
 		return nil, false
 	}
+	if r.claim, ok = parseWaitID(r.Source.Claim); !ok {
+		return nil, false
+	}
 	return r, aboutRecord(r.Kind)
 }
 
@@ -58,10 +67,12 @@ func factsOf(e *schemas.Event) *facts {
 func (r *facts) take(e *schemas.Event) {
 	*r = facts{
 		UserID: e.UserID, TaskID: e.TaskID, Kind: e.Kind, Status: e.Status, Attempt: e.Attempt, Source: e.Source,
+		Worker: e.Worker, Time: e.Time, Error: e.Error, ErrorCode: e.ErrorCode,
 		Waiting: e.Waiting, Deferred: e.Deferred, Checkpoint: e.Checkpoint,
 	}
 	if e.Source != nil {
 		r.wait, _ = parseWaitID(e.Source.Wait)
+		r.claim, _ = parseWaitID(e.Source.Claim)
 	}
 }
 
@@ -74,4 +85,10 @@ func aboutRecord(k schemas.Kind) bool {
 // ends reports whether the record finishes its source offset.
 func (r *facts) ends() bool {
 	return r.Kind == schemas.KindRepeat || r.Kind == schemas.KindState && r.Status.Terminal()
+}
+
+// frees reports whether the record ends a task that holds a claim without having
+// completed it.
+func (r *facts) frees() bool {
+	return r.claim != (State{}) && r.Kind == schemas.KindState && r.Status.Terminal() && r.Status != schemas.Completed
 }

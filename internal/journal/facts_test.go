@@ -19,7 +19,8 @@ func TestFactsComeBack(t *testing.T) {
 			Status:  rapid.SampledFrom(schemas.Statuses()).Draw(t, "status"),
 			Attempt: rapid.IntRange(0, 100).Draw(t, "attempt"), Message: rapid.String().Draw(t, "message"),
 			Source:   &schemas.Source{Topic: "tasks.fast", Partition: 3, Offset: rapid.Int64Range(0, 1<<40).Draw(t, "offset")},
-			Deferred: rapid.Bool().Draw(t, "deferred"),
+			Deferred: rapid.Bool().Draw(t, "deferred"), Worker: "w", Time: schemas.AtTime(time.UnixMilli(rapid.Int64Range(0, 1<<42).Draw(t, "time"))),
+			Error: rapid.StringN(0, 5, -1).Draw(t, "error"), ErrorCode: schemas.CodeServiceError,
 		}
 		if rapid.Bool().Draw(t, "waits") {
 			until := schemas.AtTime(time.UnixMilli(rapid.Int64Range(0, 1<<42).Draw(t, "until")).UTC())

@@ -67,6 +67,41 @@ func (c *Consumer) instance() string { return c.config.InstanceID + "." + c.conf
 
 func (c *Consumer) group() string { return c.config.Topics.ProcessorGroup(c.config.Lane) }
 
+// stepOut says that a static member will be back, when the broker shares out the
+// partitions. The client (franz-go 1.22.2) does so without the instance's name,
+// which Apache Kafka refuses, and then nobody gets in under that name until the
+// session has ended. So it is said again, in full. By the classic protocol a
+// static member goes without a word.
+func (c *Consumer) stepOut() {
+	if c.config.InstanceID == "" || c.config.Protocol != ProtocolConsumer {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	member, _ := c.client.GroupMetadata()
+	err := c.client.LeaveGroupContext(ctx)
+	if errors.Is(err, kerr.InvalidRequest) {
+		err = c.sayBack(ctx, member)
+	}
+	if err != nil && !errors.Is(err, kerr.FencedInstanceID) { // another process has the place
+		c.log.Warn("leave group for a while: the place is kept until the session ends, and nobody gets in before", "error", err)
+	}
+}
+
+// comesBack is the member epoch of a static member that leaves for a while.
+const comesBack = -2
+
+func (c *Consumer) sayBack(ctx context.Context, member string) error {
+	request := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	request.Group, request.MemberID, request.MemberEpoch = c.group(), member, comesBack
+	request.InstanceID = kmsg.StringPtr(c.instance())
+	response, err := request.RequestWith(ctx, c.client)
+	if err != nil {
+		return fmt.Errorf("send heartbeat: %w", err)
+	}
+	return kerr.ErrorForCode(response.ErrorCode) //nolint:wrapcheck // the caller logs it
+}
+
 // checkProtocol refuses a broker without KIP-848: the client would fall back to
 // the classic protocol, with a balancer that takes everything from everybody at
 // every rebalance. A broker may list the requests and still have the protocol

@@ -17,17 +17,34 @@ import (
 	"github.com/aiecs/tasklane/schemas"
 )
 
-func protocols() []Protocol { return []Protocol{ProtocolClassic, ProtocolConsumer} }
+// eachProtocol runs a test with either, side by side.
+func eachProtocol(t *testing.T, test func(t *testing.T, protocol Protocol)) {
+	t.Parallel()
+	for _, protocol := range []Protocol{ProtocolClassic, ProtocolConsumer} {
+		t.Run(string(protocol), func(t *testing.T) {
+			t.Parallel()
+			test(t, protocol)
+		})
+	}
+}
 
 func with(p Protocol) func(*ConsumerConfig) {
 	return func(c *ConsumerConfig) { c.Protocol = p }
 }
 
-// shortSession gives the lane's group a session of 3 s: under KIP-848 that is a
+// shortSession makes members with a session of 3 s: under KIP-848 that is a
 // setting of the group at the broker.
-func (l *lane) shortSession() {
+func (l *lane) shortSession(p Protocol) func(*ConsumerConfig) {
 	l.t.Helper()
-	value := "3000"
+	if p == ProtocolConsumer {
+		l.setSession("3000")
+	}
+	return func(c *ConsumerConfig) { c.Protocol, c.SessionTimeout = p, 3*time.Second }
+}
+
+// setSession sets the session of the lane's group at the broker, in milliseconds.
+func (l *lane) setSession(value string) {
+	l.t.Helper()
 	change := kmsg.NewIncrementalAlterConfigsRequestResource()
 	change.ResourceType, change.ResourceName = kmsg.ConfigResourceTypeGroupConfig, l.topics.ProcessorGroup(schemas.LaneFast)
 	change.Configs = []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "consumer.session.timeout.ms", Value: &value}}
@@ -47,85 +64,74 @@ func (l *lane) shortSession() {
 // TestGroupSharesAndMoves: three members come and go, every partition has one
 // owner again each time, and nothing is run twice by an orderly hand-over.
 func TestGroupSharesAndMoves(t *testing.T) {
-	t.Parallel()
-	for _, protocol := range protocols() {
-		t.Run(string(protocol), func(t *testing.T) {
-			t.Parallel()
-			l := newTestLane(t)
-			all := []int32{0, 1, 2, 3}
-			one := l.join("one", with(protocol), nil)
-			one.holds(lanePartitions)
-			l.send("a", all...)
-			one.until("four starts", func() bool { return len(one.started) == 4 })
-			two := l.join("two", with(protocol), nil)
-			two.holds(2)
-			one.holds(2)
-			three := l.join("three", with(protocol), nil)
-			three.holds(1)
-			one.until("a shard for each", func() bool { return len(one.shards())+len(two.shards()) == 3 })
-			l.send("b", all...)
-			started := func() (n int) {
-				for _, m := range []*member{one, two, three} {
-					if m != one {
-						m.mu.Lock()
-						defer m.mu.Unlock()
-					}
-					n += len(m.started)
+	eachProtocol(t, func(t *testing.T, protocol Protocol) {
+		l := newTestLane(t)
+		all := []int32{0, 1, 2, 3}
+		one := l.join("one", with(protocol), nil)
+		one.holds(lanePartitions)
+		l.send("a", all...)
+		one.until("four starts", func() bool { return len(one.started) == 4 })
+		two := l.join("two", with(protocol), nil)
+		two.holds(2)
+		one.holds(2)
+		three := l.join("three", with(protocol), nil)
+		three.holds(1)
+		one.await("a shard for each", func() bool { return len(one.shards())+len(two.shards()) == 3 })
+		l.send("b", all...)
+		started := func() (n int) {
+			for _, m := range []*member{one, two, three} {
+				if m != one {
+					m.mu.Lock()
+					defer m.mu.Unlock()
 				}
-				return n
+				n += len(m.started)
 			}
-			one.until("eight starts", func() bool { return started() == 8 })
-			for _, m := range []*member{one, two} {
-				if err := m.stop(); err != nil {
-					t.Error(err)
-				}
+			return n
+		}
+		one.until("eight starts", func() bool { return started() == 8 })
+		for _, m := range []*member{one, two} {
+			if err := m.stop(); err != nil {
+				t.Error(err)
 			}
-			three.holds(lanePartitions)
-			l.send("c", all...)
-			three.until("four more starts", func() bool {
-				return len(three.started) >= 4 && len(one.started)+len(two.started)+len(three.started) == 12
-			})
-			for _, p := range all {
-				three.until("the commit", func() bool { return l.committed(p) == 3 })
-			}
+		}
+		three.holds(lanePartitions)
+		l.send("c", all...)
+		three.until("four more starts", func() bool {
+			return len(three.started) >= 4 && len(one.started)+len(two.started)+len(three.started) == 12
 		})
-	}
+		for _, p := range all {
+			three.until("the commit", func() bool { return l.committed(p) == 3 })
+		}
+	})
 }
 
 // TestSilentMemberLosesItsShards: a member that says nothing any more is missed
 // after its session, its work runs elsewhere as another attempt, and what it
 // commits afterwards is refused.
 func TestSilentMemberLosesItsShards(t *testing.T) {
-	t.Parallel()
-	for _, protocol := range protocols() {
-		t.Run(string(protocol), func(t *testing.T) {
-			t.Parallel()
-			l := newTestLane(t)
-			short := func(c *ConsumerConfig) { c.Protocol, c.SessionTimeout = protocol, 3*time.Second }
-			if protocol == ProtocolConsumer {
-				l.shortSession()
-			}
-			one := l.join("one", short, hold)
-			one.holds(lanePartitions)
-			l.send("a", 0, 1, 2, 3)
-			one.until("four starts", func() bool { return len(one.started) == 4 })
-			name, generation := one.client.GroupMetadata()
-			one.crash()
-			two := l.join("two", short, nil)
-			began := time.Now()
-			two.until("four starts", func() bool { return len(two.started) == 4 })
-			t.Logf("taken over after %v", time.Since(began).Round(10*time.Millisecond))
-			slices.Sort(two.started)
-			if got := strings.Join(two.started, " "); got != "a-0#2 a-1#2 a-2#2 a-3#2" {
-				t.Errorf("started %s", got)
-			}
-			if err := l.commitAs(name, generation, 0); err == nil {
-				t.Error("the commit of a member that is gone was accepted")
-			} else {
-				t.Logf("its commit: %v", err)
-			}
-		})
-	}
+	eachProtocol(t, func(t *testing.T, protocol Protocol) {
+		l := newTestLane(t)
+		short := l.shortSession(protocol)
+		one := l.join("one", short, hold)
+		one.holds(lanePartitions)
+		l.send("a", 0, 1, 2, 3)
+		one.until("four starts", func() bool { return len(one.started) == 4 })
+		name, generation := one.client.GroupMetadata()
+		one.crash()
+		two := l.join("two", short, nil)
+		began := time.Now()
+		two.until("four starts", func() bool { return len(two.started) == 4 })
+		t.Logf("taken over after %v", time.Since(began).Round(10*time.Millisecond))
+		slices.Sort(two.started)
+		if got := strings.Join(two.started, " "); got != "a-0#2 a-1#2 a-2#2 a-3#2" {
+			t.Errorf("started %s", got)
+		}
+		if err := l.commitAs(name, generation, 0); err == nil {
+			t.Error("the commit of a member that is gone was accepted")
+		} else {
+			t.Logf("its commit: %v", err)
+		}
+	})
 }
 
 // commitAs commits offset 1 of a partition in a member's name.
@@ -174,38 +180,31 @@ func TestCommitOfAnOlderGenerationIsRefused(t *testing.T) {
 // TestConfirmTellsOwnersFromOthers: after a foreign fence the coordinator's word
 // decides, in both protocols.
 func TestConfirmTellsOwnersFromOthers(t *testing.T) {
-	t.Parallel()
-	for _, protocol := range protocols() {
-		t.Run(string(protocol), func(t *testing.T) {
-			t.Parallel()
-			l := newTestLane(t)
-			short := func(c *ConsumerConfig) { c.Protocol, c.SessionTimeout = protocol, 3*time.Second }
-			if protocol == ProtocolConsumer {
-				l.shortSession()
+	eachProtocol(t, func(t *testing.T, protocol Protocol) {
+		l := newTestLane(t)
+		short := l.shortSession(protocol)
+		one := l.join("one", short, nil)
+		one.holds(lanePartitions)
+		name, generation := one.client.GroupMetadata()
+		ask := func(c *Consumer) bool {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			accepted, err := c.confirmAs(ctx, name, generation, 0)
+			if err != nil {
+				t.Fatal(err)
 			}
-			one := l.join("one", short, nil)
-			one.holds(lanePartitions)
-			name, generation := one.client.GroupMetadata()
-			ask := func(c *Consumer) bool {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
-				defer cancel()
-				accepted, err := c.confirmAs(ctx, name, generation, 0)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return accepted
-			}
-			if !ask(one.Consumer) {
-				t.Error("an owner is not accepted")
-			}
-			one.crash()
-			two := l.join("two", short, nil)
-			two.holds(lanePartitions)
-			if ask(two.Consumer) { // over a connection that works
-				t.Error("a member that is gone is accepted")
-			}
-		})
-	}
+			return accepted
+		}
+		if !ask(one.Consumer) {
+			t.Error("an owner is not accepted")
+		}
+		one.crash()
+		two := l.join("two", short, nil)
+		two.holds(lanePartitions)
+		if ask(two.Consumer) { // over a connection that works
+			t.Error("a member that is gone is accepted")
+		}
+	})
 }
 
 // TestBrokerWithoutTheProtocolIsRefused, with what to do about it.

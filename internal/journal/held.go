@@ -25,8 +25,13 @@ type Runner interface {
 	// Forget tells that a shard was given up: its queued jobs are of no use any
 	// more. It is called without the lock.
 	Forget(h *Held)
+	// Duplicate tells that the job's end as a duplicate of another has counted.
+	Duplicate(j *Job)
 	// Doomed reports whether Offer would end the task at once.
 	Doomed(id Identity) bool
+	// Holds reports whether what a task was postponed for ([Postponement.Hold])
+	// still holds. Whoever knows that it has ended calls [Held.Unhold].
+	Holds(hold string) bool
 }
 
 // Delivery is what a [Job]'s Payload holds while a consumer has it: the lane
@@ -74,7 +79,7 @@ type Held struct {
 	shelf       shelf
 	paused      bool
 	draining    bool
-	ear         ear
+	ears        ears
 	quiet       chan struct{} // closed once the shard is quiet, if anybody waits
 }
 
@@ -167,6 +172,15 @@ func (h *Held) Postpone(j *Job, p Postponement) (postponed bool) {
 	return postponed
 }
 
+// Unhold lets those tasks go on that wait for the end of what holds no longer.
+func (h *Held) Unhold() { h.do((*Shard).Unhold) }
+
+// Claims is how many claims of unique tasks the shard keeps.
+func (h *Held) Claims() (claims int) {
+	h.do(func(s *Shard) { claims = s.Claims() })
+	return claims
+}
+
 // Find is the job of a task that can be ended, with its delivery's Work, nil if
 // this shard has none. One that was waiting has no Work and is not in the run
 // queue: end it. While the shard is being taken over it is not sure.
@@ -247,6 +261,8 @@ func (p *port) Now() time.Time { return time.Now() }
 
 func (p *port) Load() { p.consumer.spawn(p.held().load) }
 
+func (p *port) Measure() { p.consumer.spawn(p.held().measure) }
+
 func (p *port) Confirm() { p.consumer.spawn(p.held().confirm) }
 
 func (p *port) Follow(from int64) {
@@ -279,29 +295,49 @@ func (p *port) Restore(payload any) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	user, id, _, _ := splitWaitKey(record.Key)
+	record.Key = []byte(user)
+	wait, err := decodeWait(headerOf(record, schemas.HeaderWaiting))
+	if err == nil && len(wait.Key) > 0 {
+		record.Key = wait.Key
+	}
 	j := newJob(record)
 	j.NotBefore = time.Time{}
-	if wait, err := decodeWait(headerOf(record, schemas.HeaderWaiting)); err == nil {
-		j.Checkpoints = wait.Checkpoints
+	if err == nil {
+		j.Checkpoints, j.earlier = wait.Checkpoints, lastEpisodes(wait.History, nil)
+	}
+	if j.Task == nil || j.Identity != IdentityOf(user, id) {
+		j.disown(user, id)
 	}
 	return j, nil
+}
+
+// disown makes a job of a record in the waiting log that does not hold the task
+// its key names: something else than a processor wrote it. It is refused like any
+// other record that is no task, under the name that it goes by there.
+func (j *Job) disown(userID, taskID string) {
+	j.Task = &schemas.Task{UserID: userID, TaskID: taskID}
+	j.Invalid = &schemas.InvalidTaskError{Problem: "the record in tasks.scheduled does not hold the task that its key names", Task: j.Task}
+	j.Identity, j.MaxLost = IdentityOf(userID, taskID), maxLostAttempts
 }
 
 func (p *port) Discard(payload any) { p.shelf.discard(payload) }
 
 func (p *port) Doomed(id Identity) bool { return p.consumer.config.Runner.Doomed(id) }
 
+func (p *port) Holds(hold string) bool { return p.consumer.config.Runner.Holds(hold) }
+
 func (p *port) Created(j *Job) time.Time { return j.Payload.(*Delivery).created }
 
 func (p *port) Append(r Record) {
 	h, stamp := p.held(), r.Stamp
-	p.consumer.config.Appender.append(p.id.Partition, r, func(written *kgo.Record, err error) {
+	p.consumer.config.Appender.append(p.id.Partition, r, func(offset int64, err error) {
 		h.do(func(s *Shard) {
 			if err != nil {
 				s.AppendFailed(stamp, err)
 				return
 			}
-			s.Appended(stamp, written.Offset)
+			s.Appended(stamp, offset)
 		})
 	})
 }
@@ -319,6 +355,8 @@ func (p *port) Start(j *Job) {
 	p.consumer.config.Runner.Start(p.held(), j)
 }
 func (p *port) Stop(j *Job) { p.consumer.config.Runner.Stop(p.held(), j) }
+
+func (p *port) Duplicate(j *Job) { p.consumer.config.Runner.Duplicate(j) }
 
 // Settled frees a report. State events take none, so the channel may be empty.
 func (p *port) Settled(j *Job) {

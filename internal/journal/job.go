@@ -49,6 +49,11 @@ type Job struct {
 	// Checkpoints are those that a job of a waiting record starts with.
 	Checkpoints map[string]jsontext.Value
 
+	// Unique is the task's content if no other with the same is to run.
+	Unique *Content
+
+	// earlier are the attempts before a job of a waiting record.
+	earlier  []episode
 	source   *schemas.Source // shared by the job's events
 	stage    stage
 	past     past
@@ -61,7 +66,8 @@ type Job struct {
 	finished bool
 
 	postponed *Postponement // what the job is about to wait for
-	written   bool          // its waiting record is on its way
+	written   bool          // its waiting record or claim is on its way
+	claim     State         // the record of its claim that counts
 	inFlight  int           // own records about it that have not counted
 	successor *waiter       // the waiting record that takes its place
 	waiter    *waiter       // that the job is; nil for a record of the lane
@@ -82,6 +88,7 @@ type stage uint8
 
 const (
 	stageReceived  stage = iota // not yet compared with the journal
+	stageClaiming               // its claim is being written, or another's to the same
 	stageQueued                 // may be started
 	stageStarting               // `running` is appended
 	stageRunning                // `running` is acknowledged, the work goes on
@@ -143,7 +150,12 @@ type past struct {
 	// map is replaced, not changed.
 	checkpoints map[string]jsontext.Value
 	repeat      bool // ended as a repeat of an earlier task
-	identity    Identity
+	// runner wrote the last `running`, at startedMS; episodes are the attempts
+	// before it, the last of them.
+	runner    string
+	startedMS int64
+	episodes  []episode
+	identity  Identity
 }
 
 // place is a position in the journal with the fold's state just before it and
@@ -171,13 +183,17 @@ func (p *past) see(at place, r *facts) {
 	case r.ends():
 		p.ended, p.endedAt, p.repeat = true, at.offset, r.Kind == schemas.KindRepeat
 	case r.Status == schemas.Running:
+		if p.open {
+			p.note(p.attempt(endedLost))
+		}
+		p.runner, p.startedMS = r.Worker, r.Time.UnixMilli()
 		p.running++
 		p.attempts = max(p.attempts, r.Attempt)
 		p.ran, p.open, p.notBefore = at.after, true, time.Time{}
 	case r.Deferred:
 		p.deferred = true
 	case r.Status == schemas.Pending && p.open && r.Attempt == p.attempts:
-		p.close(r.Waiting)
+		p.close(r.Waiting, r.Time, r.ErrorCode, r.Error)
 	}
 }
 
@@ -190,20 +206,27 @@ func (p *past) remember(c *schemas.Checkpoint) {
 
 // close ends the open attempt. One that failed counts, one that was handed over
 // or put off does not: the next has the same number.
-func (p *past) close(w *schemas.Waiting) {
+func (p *past) close(w *schemas.Waiting, at schemas.Time, code schemas.ErrorCode, text string) {
 	p.open = false
+	now := p.attempt(endedPutOff)
+	now.Ended, now.Code, now.Error = at, code, shortText(text)
 	switch {
 	case w == nil:
+		now.End = endedHanded
 		p.handed++
 		if p.handed <= maxHandOvers {
 			p.attempts--
 		}
-		return
 	case w.For == schemas.WaitRetry:
+		now.End = endedFailed
 		p.failed++
 	default:
 		p.running--
 		p.attempts--
+	}
+	p.note(now)
+	if w == nil {
+		return
 	}
 	if w.Until != nil {
 		p.notBefore = w.Until.Time
@@ -217,6 +240,9 @@ func (p past) after(base past) past {
 	p.running += base.running
 	p.handed += base.handed
 	p.failed += base.failed
+	if len(base.episodes) > 0 {
+		p.episodes = lastEpisodes(base.episodes, p.episodes)
+	}
 	if len(base.checkpoints) > 0 {
 		all := maps.Clone(base.checkpoints)
 		maps.Copy(all, p.checkpoints)

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -89,48 +88,50 @@ func (s *Shard) execute(j *Job, e *schemas.Event) {
 	s.conclude(j, e)
 }
 
-// maxHistoryError bounds the text that a letter's history repeats.
-const maxHistoryError = 200
-
 // attempts is the value of a letter's tl-history: how many attempts there were,
-// what became of them, and the last one in full. The earlier ones stand in the
-// journal, under the task's ids.
+// what became of them, and the last ones one by one. All stand in the journal too,
+// for as long as it keeps them.
 type attempts struct {
-	Attempts   int     `json:"attempts"`
-	Lost       int     `json:"lost,omitzero"`
-	Failed     int     `json:"failed,omitzero"`
-	HandedOver int     `json:"handed_over,omitzero"`
-	Last       episode `json:"last,omitzero"`
+	Attempts   int       `json:"attempts"`
+	Lost       int       `json:"lost,omitzero"`
+	Failed     int       `json:"failed,omitzero"`
+	HandedOver int       `json:"handed_over,omitzero"`
+	History    []episode `json:"history,omitzero"`
 }
 
-type episode struct {
-	Worker    string            `json:"worker"`
-	Started   *schemas.Time     `json:"started,omitzero"`
-	Ended     schemas.Time      `json:"ended"`
-	ErrorCode schemas.ErrorCode `json:"error_code"`
-	Error     string            `json:"error"`
-}
-
-// history is what is known of the attempts at a job that ends with an event;
-// nil where the record was never a task that could run.
+// history is what is known of the attempts at a job that ends with an event, in at
+// most maxHistoryBytes.
 func history(j *Job, e *schemas.Event) ([]byte, error) {
-	h := attempts{Attempts: j.Attempt, Lost: j.past.lost(), Failed: j.past.failed, HandedOver: j.past.handed}
+	h := attempts{Attempts: j.Attempt, Lost: j.past.lost(), Failed: j.past.failed, HandedOver: j.past.handed, History: j.past.episodes}
 	if j.begun && j.current() {
 		h.Lost-- // the attempt that ends here is not lost
 	}
-	h.Last = episode{Worker: e.Worker, Ended: e.Time, ErrorCode: e.ErrorCode, Error: e.Error}
-	if len(h.Last.Error) > maxHistoryError {
-		h.Last.Error = strings.ToValidUTF8(h.Last.Error[:maxHistoryError], "")
-	}
-	if started := j.Payload.(*Delivery).started; !started.IsZero() {
-		at := schemas.AtTime(started)
-		h.Last.Started = &at
-	}
+	h.History = lastEpisodes(h.History, lastAttempts(j, e))
+	const counts = 100 // bytes that the rest takes
+	h.History = fitting(h.History, maxHistoryBytes-counts)
 	b, err := json.Marshal(h)
 	if err != nil {
 		return nil, fmt.Errorf("encode history: %w", err)
 	}
 	return b, nil
+}
+
+// lastAttempts are the ones that the journal does not show as ended: an open one is
+// lost, unless it is the one that ends with the event.
+func lastAttempts(j *Job, e *schemas.Event) (last []episode) {
+	if j.past.open && (!j.begun || !j.current()) {
+		last = append(last, j.past.attempt(endedLost))
+	}
+	if !j.begun {
+		return last
+	}
+	now := episode{
+		Attempt: j.Attempt, Worker: shortText(e.Worker), Ended: e.Time, End: episodeEnd(e.Status), Code: e.ErrorCode, Error: shortText(e.Error),
+	}
+	if started := j.Payload.(*Delivery).started; !started.IsZero() {
+		now.Started = schemas.AtTime(started)
+	}
+	return append(last, now)
 }
 
 // obituary is what a dead letter says of why it is one.

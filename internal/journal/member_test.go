@@ -64,11 +64,17 @@ func (w logWriter) Write(b []byte) (int, error) {
 // send puts a task into each of some partitions.
 func (l *lane) send(id string, partitions ...int32) {
 	l.t.Helper()
+	l.sendWith(id, "", partitions...)
+}
+
+// sendWith does so with more members, each after a comma.
+func (l *lane) sendWith(id, more string, partitions ...int32) {
+	l.t.Helper()
 	var records []*kgo.Record
 	for _, p := range partitions {
 		records = append(records, &kgo.Record{
 			Topic: l.topics.Lane(schemas.LaneFast), Partition: p,
-			Value: fmt.Appendf(nil, `{"task_id":"%s-%d","user_id":"u","task_name":"n","mode":"m","service":"s"}`, id, p),
+			Value: fmt.Appendf(nil, `{"task_id":"%s-%d","user_id":"u","task_name":"n","mode":"m","service":"s"%s}`, id, p, more),
 		})
 	}
 	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
@@ -105,6 +111,7 @@ type member struct {
 	mu      sync.Mutex
 	started []string
 	stopped []string
+	forgot  []int32
 	cancels map[*Job]context.CancelFunc
 	changed chan struct{}
 	all     sync.WaitGroup
@@ -177,14 +184,23 @@ func (m *member) note(change func()) {
 // until waits for a condition on what the member's runner was told.
 func (m *member) until(what string, holds func() bool) {
 	m.lane.t.Helper()
+	m.await(what, func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock() // also of a condition that ends the test
+		return holds()
+	})
+}
+
+// await waits for a condition on the member and its shards. It is asked without the
+// runner's lock: a shard tells the runner things under its own.
+func (m *member) await(what string, holds func() bool) {
+	m.lane.t.Helper()
 	timeout := time.After(patience)
 	ticker := time.NewTicker(10 * time.Millisecond) // for what no runner is told of
 	defer ticker.Stop()
 	for {
-		m.mu.Lock()
-		ok, changed := holds(), m.changed
-		m.mu.Unlock()
-		if ok {
+		changed := m.change() // before the condition: none is missed
+		if holds() {
 			return
 		}
 		select {
@@ -194,6 +210,13 @@ func (m *member) until(what string, holds func() bool) {
 			m.lane.t.Fatalf("waited %v for %s", patience, what)
 		}
 	}
+}
+
+// change is closed when the runner is told something more.
+func (m *member) change() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
 }
 
 // shards are the partitions whose shards run here, in order.
@@ -212,7 +235,7 @@ func (m *member) shards() []int32 {
 
 func (m *member) holds(count int) {
 	m.lane.t.Helper()
-	m.until(fmt.Sprintf("%d shards", count), func() bool { return len(m.shards()) == count })
+	m.await(fmt.Sprintf("%d shards", count), func() bool { return len(m.shards()) == count })
 }
 
 func (m *member) Offer(h *Held, j *Job) {
@@ -248,5 +271,10 @@ func (m *member) Stop(_ *Held, j *Job) {
 // hold is work that goes on until it is stopped.
 func hold(ctx context.Context, _ *Job) { <-ctx.Done() }
 
-func (m *member) Forget(*Held)         {}
+func (m *member) Forget(h *Held) {
+	m.note(func() { m.forgot = append(m.forgot, h.id.Partition) })
+}
+
 func (m *member) Doomed(Identity) bool { return false }
+func (m *member) Duplicate(*Job)       {}
+func (m *member) Holds(string) bool    { return false }

@@ -14,6 +14,17 @@ type Record struct {
 	Event *schemas.Event
 	// Sign is the fence or mark, nil for an event.
 	Sign *schemas.Sign
+	// Callback is where a terminal event is delivered to, "" for nowhere.
+	Callback string
+}
+
+// callbackOf is where an event of a task is delivered to. A task that is ended
+// because it is not valid may have a URL that is not.
+func callbackOf(t *schemas.Task, e *schemas.Event) string {
+	if t.CallbackURL == "" || !e.Terminal() || schemas.CheckCallbackURL(t.CallbackURL) != "" {
+		return ""
+	}
+	return t.CallbackURL
 }
 
 // pending is an own record that has not come back through the fold.
@@ -45,6 +56,8 @@ func (p *pending) stands() bool {
 		return !p.job.past.started
 	case p.event.ErrorCode == schemas.CodeWorkerLost && !p.job.begun:
 		return p.job.convicted()
+	case p.event.ErrorCode == schemas.CodeDuplicate, p.event.ErrorCode == schemas.CodeOverLimit && !p.job.begun:
+		return false // the claim may be free by now, or the job have one
 	}
 	return true
 }

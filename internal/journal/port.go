@@ -38,8 +38,14 @@ type Port interface {
 	// Doomed reports whether the run queue would end the task at once, because it
 	// was cancelled: then it does not wait for its time first.
 	Doomed(id Identity) bool
+	// Holds reports whether that what tasks wait for the end of still holds: see
+	// [Postponement]. When it ends, [Shard.Unhold] is called.
+	Holds(hold string) bool
 	// Created is when the broker took the job's lane record.
 	Created(j *Job) time.Time
+	// Measure asks where the lane's partition ends: [Shard.Measured], or nothing if
+	// that could not be read.
+	Measure()
 	// Confirm asks the group's coordinator whether it accepts this member's
 	// generation right now: [Shard.Confirmed].
 	Confirm()
@@ -57,6 +63,8 @@ type Port interface {
 	// Settled tells that a record about the job has counted: progress and
 	// output are bounded by how many have not.
 	Settled(j *Job)
+	// Duplicate tells that the job's end as a duplicate has counted.
+	Duplicate(j *Job)
 	// Note reports what operators want to know of: doubts, foreign fences,
 	// take-overs, gaps.
 	Note(level slog.Level, what string, args ...any)

@@ -14,6 +14,9 @@ type Postponement struct {
 	For string
 	// Until is when it goes on; the zero time waits to be told.
 	Until time.Time
+	// Hold is what it waits for the end of, for example the key of a pause; "" is
+	// nothing but its time. See [Shard.Unhold].
+	Hold string
 	// Error and ErrorCode are those of the attempt that failed, shown to the user.
 	// An attempt postponed with schemas.WaitRetry counts as failed, with any
 	// other reason it is as if it had not been.
@@ -73,9 +76,12 @@ func (s *Shard) requeue(j *Job) {
 // counted: a `running` that never does must leave no trace of an attempt, and no
 // checkpoint may be missing.
 func (s *Shard) writeWait(j *Job) {
-	if s.phase != phaseRunning || j.stage != stageDeferring || j.written || j.inFlight > 0 || j.begun && !j.current() {
-		return
+	if s.phase == phaseRunning && s.defers(j) && j.inFlight == 0 && (!j.begun || j.current()) {
+		s.deferSoon(j)
 	}
+}
+
+func (s *Shard) appendWait(j *Job) {
 	j.written = true
 	s.waits.own.Seq++
 	at, wait := s.waits.own, s.waitOf(j)
@@ -88,12 +94,12 @@ func (s *Shard) writeWait(j *Job) {
 func (s *Shard) waitOf(j *Job) *Wait {
 	p := j.past
 	if j.begun && p.open {
-		p.close(&schemas.Waiting{For: j.postponed.For})
+		p.close(&schemas.Waiting{For: j.postponed.For}, schemas.AtTime(s.port.Now()), j.postponed.ErrorCode, j.postponed.Error)
 	}
 	w := &Wait{
-		For: j.postponed.For, Offset: j.Offset, From: j.Wait.waitID(), from: j.Wait, Created: schemas.AtTime(s.port.Created(j)),
+		For: j.postponed.For, Hold: j.postponed.Hold, Offset: j.Offset, From: j.Wait.waitID(), from: j.Wait, Created: schemas.AtTime(s.port.Created(j)),
 		Attempts: p.attempts, Started: p.running, Failed: p.failed, Handed: p.handed, Checkpoints: p.checkpoints,
-		Expires: j.Task.ExpiresAt,
+		Expires: j.Task.ExpiresAt, History: fitting(p.episodes, maxHistoryBytes),
 	}
 	if !j.postponed.Until.IsZero() {
 		until := schemas.AtTime(j.postponed.Until)
@@ -135,12 +141,24 @@ func (s *Shard) settleWaiter(w *waiter) {
 	if w.job != nil {
 		return
 	}
-	soon := s.port.Now().Add(wakeAhead).UnixMilli()
+	now := s.port.Now()
+	if w.held() && !s.port.Holds(w.hold.Value()) {
+		w.lift(now)
+	}
+	soon := now.Add(wakeAhead).UnixMilli()
 	if s.phase == phaseRunning && (w.due <= soon && len(s.active) < maxActive || s.port.Doomed(w.identity)) && s.rouse(w) {
 		return
 	}
 	w.payload = s.port.Shelve(w.payload)
 	s.waits.waiters.rest(w)
+}
+
+// Unhold lets those go on that wait for the end of what holds no longer.
+func (s *Shard) Unhold() {
+	now := s.port.Now()
+	if s.waits.waiters.lift(now, s.port.Holds) > 0 && s.phase == phaseRunning {
+		s.wake(now)
+	}
 }
 
 // wake offers the waiting tasks whose time comes.
@@ -194,6 +212,7 @@ func (s *Shard) activate(w *waiter) *Job {
 	j.past = j.base()
 	j.Attempt = j.past.attempts
 	j.NotBefore = w.notBefore()
+	s.recognise(j)
 	j.slot = len(s.active)
 	s.active = append(s.active, j)
 	w.job, w.payload = j, nil
@@ -203,7 +222,7 @@ func (s *Shard) activate(w *waiter) *Job {
 // base is what happened to a job of the waiting log before its record was written.
 func (j *Job) base() past {
 	p := j.waiter.past()
-	p.checkpoints = j.Checkpoints
+	p.checkpoints, p.episodes = j.Checkpoints, j.earlier
 	return p
 }
 
@@ -222,7 +241,7 @@ func (s *Shard) release(j *Job) {
 // over does what follows from a job's end having counted.
 func (s *Shard) over(j *Job) {
 	if j.waiter != nil {
-		s.recognise(j)
+		s.remind(j)
 		s.bury(j.waiter)
 	}
 	if j.successor != nil {
@@ -230,9 +249,9 @@ func (s *Shard) over(j *Job) {
 	}
 }
 
-// recognise remembers the task of a waiting record that has ended, should it be
+// remind remembers the task of a waiting record that has ended, should it be
 // sent again.
-func (s *Shard) recognise(j *Job) {
+func (s *Shard) remind(j *Job) {
 	if j.past.ended {
 		s.window.end(endedTask{identity: j.Identity, source: j.Offset, journal: j.past.endedAt})
 	}

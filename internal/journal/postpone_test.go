@@ -295,6 +295,76 @@ func TestDoomedTaskIsRoused(t *testing.T) {
 	}
 }
 
+// held lets a task wait for the end of a pause, until its record counts.
+func held(t *testing.T, s *Shard, d *desk, j *Job) {
+	t.Helper()
+	if s.Receive(j); !s.Postpone(j, Postponement{For: schemas.WaitPause, Hold: "pause/user/u"}) {
+		t.Fatal("not postponed")
+	}
+	d.turn(t, s)
+}
+
+// What waits for the end of something goes on when that has ended, at once and
+// not before, whatever the clock says.
+func TestHeldTaskGoesOnWhenItsHoldEnds(t *testing.T) {
+	s, d := taken(t)
+	d.holds = map[string]bool{"pause/user/u": true, "pause/user/v": false}
+	held(t, s, d, job(0, "a"))
+	offered := len(d.offered)
+	d.now = d.now.Add(400 * 24 * time.Hour)
+	s.Tick()
+	s.Unhold()
+	if len(d.offered) != offered || len(s.waits.waiters.resting) != 1 {
+		t.Fatalf("offered %d times while it is held, %d rest", len(d.offered)-offered, len(s.waits.waiters.resting))
+	}
+	d.holds = nil
+	s.Unhold()
+	if len(d.offered) != offered+1 || d.offered[offered].NotBefore.After(d.now) {
+		t.Fatalf("offered %d times when nothing holds it, %+v", len(d.offered)-offered, d.offered[offered:])
+	}
+	held(t, s, d, job(1, "b")) // lifted while its record was on its way
+	if last := d.offered[len(d.offered)-1]; last.Offset != 1 || last.waiter == nil {
+		t.Fatalf("offered last: %+v", last)
+	}
+}
+
+// A hold that ends while the shard has no owner, or while its owner doubts, does
+// not keep a task for ever.
+func TestHoldThatEndsUnseen(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		ends func(t *testing.T, s *Shard, d *desk) *Shard
+	}{
+		{"another owner", func(_ *testing.T, s *Shard, d *desk) *Shard {
+			next := New(s.config, d)
+			s.Forget()
+			next.TakeOver()
+			d.holds = nil
+			return next
+		}},
+		{"a doubt", func(_ *testing.T, s *Shard, d *desk) *Shard {
+			s.doubt("a test")
+			d.holds = nil
+			s.Unhold()
+			s.TakeOver()
+			return s
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, d := taken(t)
+			d.holds = map[string]bool{"pause/user/u": true}
+			held(t, s, d, job(0, "a"))
+			offered := len(d.offered)
+			s = tt.ends(t, s, d)
+			d.reload(t, s)
+			s.Tick()
+			if len(d.offered) != offered+1 {
+				t.Fatalf("offered %d times", len(d.offered)-offered)
+			}
+		})
+	}
+}
+
 // Waits are kept by the next owner, those in the queue as those in the log.
 func TestWaitsOutliveTheirOwner(t *testing.T) {
 	s, d := taken(t)

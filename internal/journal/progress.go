@@ -18,6 +18,9 @@ func (s *Shard) CommitPoint() (Commit, bool) {
 	for _, j := range s.active {
 		c.include(&j.past) // until its tombstone counts: otherwise it would rise again
 	}
+	for _, at := range s.freed {
+		c.reach(at)
+	}
 	s.prune()
 	for _, p := range s.history {
 		c.include(p)
@@ -56,8 +59,15 @@ func (s *Shard) prune() {
 // include keeps the commit's position at or before the first record about an
 // offset that a successor will receive again.
 func (c *Commit) include(p *past) {
-	if p.started && p.first.offset < c.Position {
-		c.Position, c.Before = p.first.offset, p.first.before
+	if p.started {
+		c.reach(p.first)
+	}
+}
+
+// reach keeps the commit's position at or before a place.
+func (c *Commit) reach(at place) {
+	if at.offset < c.Position {
+		c.Position, c.Before = at.offset, at.before
 	}
 }
 

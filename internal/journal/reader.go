@@ -155,10 +155,9 @@ func (h *Held) readOn(records []*kgo.Record) {
 			entries = append(entries, Entry{Offset: r.Offset, Stamp: stamp, Value: r.Value})
 		}
 	}
-	next := records[len(records)-1].Offset + 1
-	h.do(func(s *Shard) {
+	follow(h, entries, records, func(s *Shard, part []Entry, next int64) {
 		if h.follow < 0 {
-			s.Follow(entries, next)
+			s.Follow(part, next)
 		}
 	})
 }
@@ -171,19 +170,38 @@ func (h *Held) readWaits(records []*kgo.Record) {
 			entries = append(entries, h.waitEntry(stamp, r))
 		}
 	}
-	next := records[len(records)-1].Offset + 1
-	h.do(func(s *Shard) {
+	follow(h, entries, records, func(s *Shard, part []WaitEntry, next int64) {
 		if h.followWaits < 0 {
-			s.FollowWaits(entries, next)
+			s.FollowWaits(part, next)
 		}
 	})
 }
+
+// follow gives entries to the shard, a few at a time, and at last the place behind
+// the records they were read from.
+func follow[E interface{ offset() int64 }](h *Held, entries []E, records []*kgo.Record, take func(s *Shard, part []E, next int64)) {
+	for len(entries) > maxLocked {
+		part := entries[:maxLocked]
+		entries = entries[maxLocked:]
+		h.do(func(s *Shard) { take(s, part, part[maxLocked-1].offset()+1) })
+	}
+	h.do(func(s *Shard) { take(s, entries, records[len(records)-1].Offset+1) })
+}
+
+func (e Entry) offset() int64     { return e.Offset }
+func (e WaitEntry) offset() int64 { return e.Offset }
 
 // waitEntry reads a record of the waiting log. One that says nothing of what it
 // waits for is nobody's: it takes part in the fold without a key.
 func (h *Held) waitEntry(stamp Stamp, r *kgo.Record) WaitEntry {
 	e := WaitEntry{Offset: r.Offset, Stamp: stamp, Key: r.Key}
-	if _, _, ok := readWaitKey(r.Key); !ok || r.Value == nil {
+	if r.Value == nil {
+		return e
+	}
+	if _, _, ok := readClaimKey(r.Key); ok {
+		return h.claimEntry(e, r)
+	}
+	if _, _, ok := readWaitKey(r.Key); !ok {
 		return e
 	}
 	wait, err := decodeWait(headerOf(r, schemas.HeaderWaiting))
@@ -196,12 +214,22 @@ func (h *Held) waitEntry(stamp Stamp, r *kgo.Record) WaitEntry {
 	return e
 }
 
+// claimEntry reads the record of a claim.
+func (h *Held) claimEntry(e WaitEntry, r *kgo.Record) WaitEntry {
+	var err error
+	if e.Claim, err = decodeClaim(r.Value); err != nil {
+		h.consumer.log.Error("read claim", "shard", h.name, "offset", r.Offset, "error", err)
+		e.Key = nil
+	}
+	return e
+}
+
 // laneRecord is the record of the lane that a waiting record took the place of,
-// but for its key, and with what the waiting record says.
+// with what the waiting record says and, until [port.Restore], its key.
 func (h *Held) laneRecord(r *kgo.Record, w *Wait) *kgo.Record {
 	return &kgo.Record{
 		Topic: h.consumer.config.Topics.Lane(h.id.Lane), Partition: h.id.Partition, Offset: w.Offset,
-		Value: r.Value, Headers: append(keepHeaders(r.Headers), kgo.RecordHeader{
+		Key: r.Key, Value: r.Value, Headers: append(keepHeaders(r.Headers), kgo.RecordHeader{
 			Key: schemas.HeaderWaiting, Value: headerOf(r, schemas.HeaderWaiting),
 		}), Timestamp: w.Created.Time,
 	}

@@ -35,6 +35,11 @@ type Config struct {
 	// ShortWait is the longest wait that is spent in the run queue. A longer one
 	// would hold the lane's commit and its read-ahead.
 	ShortWait time.Duration
+	// Deferring is how many waiting records may be on their way at once; 256 if
+	// not given.
+	Deferring int
+	// MaxClaims is how many claims of unique tasks are kept; 50,000 if not given.
+	MaxClaims int
 }
 
 // Shard is the owner's side of the journal protocol for one partition of one
@@ -74,6 +79,21 @@ type Shard struct {
 	// took and that was not received yet.
 	active  []*Job
 	blocked map[int64]*waiter
+	// deferring are jobs whose waiting record has no room yet.
+	deferring []*Job
+	// claimants are the jobs whose content is being claimed: the first's claim is
+	// on its way, the others wait for what becomes of it.
+	claimants map[Identity][]*Job
+	// concluding are the claims of tasks whose end is on its way, and the jobs that
+	// wait for what that does to the claim.
+	concluding map[State][]*Job
+	// freed are the claims of tasks that have ended without completing, and where,
+	// until their tombstones count.
+	freed map[State]place
+	// passedAt is the latest time, in Unix ms, of a record that the prefix has passed.
+	passedAt int64
+	// measuredAt is when the lane's end was last asked for.
+	measuredAt time.Time
 	// history is what the journal says of records that were not received yet.
 	history map[sourceID]*past
 	working int
@@ -91,10 +111,13 @@ type Shard struct {
 
 // New is a shard that owns nothing yet; [Shard.TakeOver] starts.
 func New(c Config, port Port) *Shard {
+	setDefault(&c.Deferring, maxDeferring)
+	setDefault(&c.MaxClaims, maxClaims)
 	return &Shard{
 		config: c, name: c.Shard.String(), port: port,
 		fenceAt: -1, raisedAt: -1, history: map[sourceID]*past{}, window: newWindow(c.Window),
 		waits: newWaitlog(), blocked: map[int64]*waiter{},
+		claimants: map[Identity][]*Job{}, concluding: map[State][]*Job{}, freed: map[State]place{},
 		committed: Commit{Offset: -1},
 	}
 }
@@ -150,102 +173,6 @@ func (s *Shard) stop(j *Job) {
 	if begun {
 		s.port.Stop(j)
 	}
-}
-
-// Receive takes the next record of the lane. Records must come in the order of
-// their offsets; one that was received before is ignored.
-func (s *Shard) Receive(j *Job) {
-	if s.phase == phaseForgotten || !s.tracker.add(j) {
-		return
-	}
-	if s.phase == phaseRunning {
-		s.sort(j)
-		s.advance()
-	}
-}
-
-// sort decides what becomes of a received job, by what the journal says of it.
-func (s *Shard) sort(j *Job) {
-	s.recollect(j)
-	j.Attempt = j.past.attempts
-	switch {
-	case j.past.over():
-		j.finished = true
-		s.unblock(j)
-	case s.blocked[j.Offset] != nil && s.unblock(j):
-	case s.repeated(j) && !j.past.started: // started once, it was decided that it runs
-		s.conclude(j, s.repeatEvent(j))
-	case j.Invalid != nil:
-		s.refuse(j)
-	case j.convicted():
-		s.condemn(j, s.lostEvent(j))
-	default:
-		s.queue(j)
-	}
-}
-
-// refuse sends a record that cannot be run to the dead letters: [Shard.Buried].
-func (s *Shard) refuse(j *Job) {
-	j.stage = stageBurying
-	s.port.Bury(j)
-}
-
-// queue offers a job, or lets it wait elsewhere if its time is far off.
-func (s *Shard) queue(j *Job) {
-	j.stage = stageQueued
-	j.NotBefore = later(j.NotBefore, j.past.notBefore)
-	if j.NotBefore.Sub(s.port.Now()) > s.config.ShortWait {
-		s.postpone(j, Postponement{For: schemas.WaitTime, Until: j.NotBefore})
-		return
-	}
-	s.offer(j)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-// recollect takes what the journal says of a job out of the history. Records
-// about the same offset but another task are of a lane topic that was deleted
-// and made anew: they say nothing of this one.
-func (s *Shard) recollect(j *Job) {
-	p := s.history[j.id()]
-	delete(s.history, j.id())
-	if p != nil && p.identity == j.Identity && j.identified() {
-		j.past = *p
-	}
-	if j.waiter != nil {
-		j.past = j.past.after(j.base())
-	}
-}
-
-// repeated reports whether the job's task was received before, at a lower
-// offset; if not, it is remembered.
-func (s *Shard) repeated(j *Job) bool {
-	if !j.identified() {
-		return false
-	}
-	if first, ok := s.firstSeen(j.Identity); ok && first < j.Offset {
-		return true
-	}
-	s.window.see(j.Identity, j.Offset)
-	return false
-}
-
-// firstSeen is the lane offset of a task that is known, waiting or not.
-func (s *Shard) firstSeen(id Identity) (int64, bool) {
-	if w := s.waits.waiters.byIdentity[id]; w != nil {
-		return w.offset, true
-	}
-	return s.window.firstSeen(id)
-}
-
-func (s *Shard) offer(j *Job) {
-	j.offered = true
-	s.port.Offer(j)
 }
 
 // Begin appends `running` for an offered job; the work starts when that is
@@ -334,11 +261,13 @@ func (s *Shard) advance() {
 		s.passed(j)
 	})
 	s.unblockPassed()
+	s.sweep()
 }
 
 // passed remembers the task of a record that the prefix has passed. One that
 // waits is known to the waiting log.
 func (s *Shard) passed(j *Job) {
+	s.passedAt = max(s.passedAt, s.port.Created(j).UnixMilli())
 	task := endedTask{identity: j.Identity, source: j.Offset, journal: j.past.endedAt}
 	switch {
 	case !j.identified() || j.past.repeat:
@@ -352,13 +281,14 @@ func (s *Shard) passed(j *Job) {
 // post appends an event now, or after the take-over that is under way.
 func (s *Shard) post(j *Job, e *schemas.Event) {
 	j.inFlight++
+	s.unsettle(j, e)
 	if s.phase != phaseRunning {
 		s.outbox.add(pending{job: j, event: e, offset: -1})
 		return
 	}
 	s.own.Seq++
 	s.outbox.add(pending{at: s.own, job: j, event: e, offset: -1})
-	s.port.Append(Record{Stamp: s.stamp(), Event: e})
+	s.port.Append(Record{Stamp: s.stamp(), Event: e, Callback: callbackOf(j.Task, e)})
 }
 
 // postRunning appends the start of the job's next attempt. The shard must be
@@ -425,63 +355,5 @@ func (s *Shard) start(j *Job) {
 		j.working = true
 		s.working++
 		s.port.Start(j)
-	}
-}
-
-// Tick lets time pass: it writes marks and ends back-offs. Call it about every
-// second.
-func (s *Shard) Tick() {
-	now := s.port.Now()
-	switch s.phase {
-	case phaseReading:
-		if now.Sub(s.progressAt) > stallTime {
-			// What stands before the end may be nothing that is ever delivered (the
-			// marker of somebody's transaction). The fence comes after it; whether it
-			// is high enough is checked all the same.
-			s.progressAt = now
-			s.fence()
-		}
-	case phaseLoading, phaseFencing:
-		if now.Sub(s.progressAt) > stallTime {
-			s.doubt("the take-over made no progress")
-		}
-	case phaseContested:
-		if now.Sub(s.progressAt) > stallTime {
-			s.progressAt = now
-			s.port.Confirm()
-		}
-	case phaseDoubting:
-		if !now.Before(s.retakeAt) {
-			s.TakeOver()
-		}
-	case phaseRunning:
-		if s.waits.torn {
-			s.doubt("the waiting log has to be read again")
-			return
-		}
-		if s.retakes > 0 && now.Sub(s.steadyAt) > steadyTime {
-			s.retakes = 0
-		}
-		if s.config.MarkInterval > 0 && !now.Before(s.markAt) {
-			s.mark(now)
-		}
-		s.wake(now)
-	}
-}
-
-func (s *Shard) mark(now time.Time) {
-	s.markAt = now.Add(s.config.MarkInterval)
-	s.own.Seq++
-	s.outbox.add(pending{at: s.own, offset: -1})
-	sign := s.sign(schemas.KindMark, now)
-	sign.Running, sign.Lag = s.working, s.tracker.len()
-	s.port.Append(Record{Stamp: s.stamp(), Sign: sign})
-}
-
-func (s *Shard) sign(kind schemas.Kind, now time.Time) *schemas.Sign {
-	stamp := s.stamp()
-	return &schemas.Sign{
-		EventID: stamp.EventID(), Kind: kind, Shard: stamp.Shard, Epoch: stamp.Epoch, Seq: stamp.Seq,
-		Worker: s.config.Worker, Time: schemas.AtTime(now),
 	}
 }

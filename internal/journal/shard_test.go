@@ -29,8 +29,12 @@ type desk struct {
 	foreign     int // records of others in the waiting log
 	waitFollows []int64
 	doomed      map[Identity]bool
+	holds       map[string]bool
 	unreadable  bool // payloads are
+	measures    int
 	discarded   []any
+	duplicates  []*Job
+	created     map[int64]time.Time // of lane records; now for others
 }
 
 func (d *desk) Now() time.Time                           { return d.now }
@@ -57,7 +61,16 @@ func (d *desk) Restore(payload any) (*Job, error) {
 }
 func (d *desk) Discard(payload any)     { d.discarded = append(d.discarded, payload) }
 func (d *desk) Doomed(id Identity) bool { return d.doomed[id] }
-func (d *desk) Created(*Job) time.Time  { return d.now }
+func (d *desk) Measure()                { d.measures++ }
+func (d *desk) Duplicate(j *Job)        { d.duplicates = append(d.duplicates, j) }
+func (d *desk) Holds(hold string) bool  { return d.holds[hold] }
+
+func (d *desk) Created(j *Job) time.Time {
+	if at, ok := d.created[j.Offset]; ok {
+		return at
+	}
+	return d.now
+}
 
 // waitsEnd is the offset of the waiting log's next record.
 func (d *desk) waitsEnd() int64 { return int64(d.landed + d.foreign) }
@@ -68,7 +81,7 @@ func (d *desk) landWaits(s *Shard) {
 	for ; d.landed < len(d.waits); d.landed++ {
 		r := d.waits[d.landed]
 		offset := d.waitsEnd()
-		e := WaitEntry{Offset: offset, Stamp: r.Stamp, Key: r.Key}
+		e := WaitEntry{Offset: offset, Stamp: r.Stamp, Key: r.Key, Claim: r.Claim}
 		if r.Wait != nil {
 			e.Wait, e.Payload = r.Wait, &Job{Task: r.Job.Task, Bytes: r.Job.Bytes, MaxLost: r.Job.MaxLost}
 		}

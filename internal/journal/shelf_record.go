@@ -17,6 +17,7 @@ func appendRecord(b []byte, r *kgo.Record) []byte {
 	b = binary.AppendVarint(b, int64(r.Partition))
 	b = binary.AppendVarint(b, r.Offset)
 	b = binary.AppendVarint(b, r.Timestamp.UnixMilli())
+	text(r.Key)
 	text(r.Value)
 	b = binary.AppendUvarint(b, uint64(len(r.Headers)))
 	for i := range r.Headers {
@@ -33,7 +34,7 @@ func readRecord(b []byte) (*kgo.Record, error) {
 	r := shelfReader{rest: b}
 	record := &kgo.Record{
 		Topic: string(r.text()), Partition: int32(r.number()), Offset: r.number(),
-		Timestamp: time.UnixMilli(r.number()), Value: r.text(),
+		Timestamp: time.UnixMilli(r.number()), Key: r.text(), Value: r.text(),
 	}
 	for n := r.size(); n > 0 && !r.cut; n-- {
 		record.Headers = append(record.Headers, kgo.RecordHeader{Key: string(r.text()), Value: r.text()})

@@ -15,7 +15,7 @@ func TestWhatIsPutOnTheShelfComesBack(t *testing.T) {
 		text := rapid.SliceOfN(rapid.Byte(), 0, 300)
 		want := &kgo.Record{
 			Topic: rapid.String().Draw(t, "topic"), Partition: rapid.Int32Min(0).Draw(t, "partition"),
-			Offset: rapid.Int64Min(0).Draw(t, "offset"), Value: text.Draw(t, "value"),
+			Offset: rapid.Int64Min(0).Draw(t, "offset"), Key: text.Draw(t, "record key"), Value: text.Draw(t, "value"),
 			Timestamp: time.UnixMilli(rapid.Int64Range(0, 1<<45).Draw(t, "created")),
 		}
 		for range rapid.IntRange(0, 4).Draw(t, "headers") {

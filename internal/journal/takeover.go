@@ -50,7 +50,7 @@ func (s *Shard) Loaded(c Commit, journal, waits Bounds) {
 	}
 	s.next = min(max(c.Window, journal.Start), s.foldFrom)
 	s.fenceAt, s.raisedAt = -1, -1
-	s.history = map[sourceID]*past{}
+	s.history, s.freed = map[sourceID]*past{}, map[State]place{}
 	s.window = newWindow(s.config.Window)
 	s.unlearnWaits(s.waits.begin(waits.Start, waits.End))
 	s.port.Follow(s.next)
@@ -158,6 +158,13 @@ func (s *Shard) observe(j *Job, e *schemas.Event, at place) {
 		if !j.finished && j.past.over() {
 			j.finished = true
 			s.over(j)
+			if r.frees() {
+				s.free(r.claim, at)
+			}
+			s.concluded(j)
+			if r.ErrorCode == schemas.CodeDuplicate {
+				s.port.Duplicate(j)
+			}
 		}
 	default:
 		if !j.past.started {
@@ -175,6 +182,7 @@ func (s *Shard) learn(e *Entry, at place) {
 	if !ok || r.Source.Topic != s.config.Topic || r.Source.Partition != s.config.Shard.Partition {
 		return
 	}
+	s.learnFreed(r, at)
 	identity := IdentityOf(r.UserID, r.TaskID)
 	if r.Source.Offset < s.commit.Offset && r.wait == (State{}) {
 		s.remember(r, identity, e.Offset)
@@ -234,7 +242,7 @@ func (s *Shard) fence() {
 // read: only if that very record raised the epoch is everything before it known
 // and everything after it ours.
 func (s *Shard) checkFence() {
-	if s.phase != phaseFencing || s.fenceAt < 0 || s.next <= s.fenceAt || !s.waits.fenced() {
+	if s.phase != phaseFencing || !s.fenced() || !s.waits.fenced() {
 		return
 	}
 	if !s.raised() || !s.waits.raised() {
@@ -245,6 +253,9 @@ func (s *Shard) checkFence() {
 		s.run()
 	}
 }
+
+// fenced reports whether the own fence was acknowledged and read.
+func (s *Shard) fenced() bool { return s.fenceAt >= 0 && s.next > s.fenceAt }
 
 // raised reports whether the own fence is what raised the journal's epoch.
 func (s *Shard) raised() bool { return s.fold.Epoch == s.own.Epoch && s.raisedAt == s.fenceAt }
@@ -288,7 +299,7 @@ func (s *Shard) retake() {
 // run ends the take-over: local state is replaced by what the journal says.
 func (s *Shard) run() {
 	now := s.port.Now()
-	s.phase = phaseRunning
+	s.phase, s.deferring = phaseRunning, nil // those that still wait come again, see resume
 	s.steadyAt, s.markAt = now, now.Add(s.config.MarkInterval)
 	s.committed = Commit{Offset: -1}
 	s.port.Note(slog.LevelInfo, "shard taken over", "epoch", s.own.Epoch, "held", s.tracker.len(), "known", len(s.history))
@@ -298,6 +309,7 @@ func (s *Shard) run() {
 		s.reconcile(j)
 	}
 	s.prune()
+	s.takeClaims()
 	s.takeWaits()
 	s.resend(unsent)
 	for _, j := range s.jobs() {
@@ -340,7 +352,7 @@ func (s *Shard) reconcileWait(j *Job) {
 	switch w := s.waits.waiters.find(j.Identity, j.Wait); {
 	case w == nil:
 		j.finished = true
-		s.recognise(j)
+		s.remind(j)
 		s.release(j)
 	case w != j.waiter: // the waiting log was read again
 		s.discard(w)
@@ -419,7 +431,7 @@ func (s *Shard) resume(j *Job) {
 	case j.finished:
 	case j.stage == stageReceived && j.waiter != nil:
 		s.ready(j)
-	case j.stage == stageReceived:
+	case j.stage == stageReceived, j.stage == stageClaiming:
 		s.sort(j)
 	case j.stage == stageStarting && j.current():
 		s.start(j)

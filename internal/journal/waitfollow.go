@@ -98,9 +98,14 @@ func (s *Shard) settleWait(w *waiter) {
 		s.doubt("a waiting record counts that is not ours", "seq", s.waits.fold.Seq)
 	case p.ended != nil:
 		s.release(p.ended.job)
+	case p.claims:
+		s.claimed(p.job)
+	case p.unclaims != (State{}):
+		delete(s.freed, p.unclaims)
 	case p.job != nil && w != nil:
 		s.replace(p.job, w)
 	}
+	s.deferNext()
 }
 
 // WaitAppended tells that an own record of the waiting log is acknowledged at an
@@ -167,10 +172,10 @@ func (s *Shard) clearStale() bool {
 
 func (s *Shard) clearOne(one staleWait) {
 	var j *Job
-	if identity, at, _ := readWaitKey(one.key); one.wait != nil {
-		if s.waits.waiters.find(identity, at) == nil {
-			return // it has been buried since
-		}
+	if (one.wait != nil || one.claim != nil) && !s.waits.stays(one.key) {
+		return // it has been buried since: written again it would rise
+	}
+	if one.wait != nil {
 		var err error
 		if j, err = s.port.Restore(one.payload); err != nil {
 			s.port.Note(slog.LevelError, "a waiting task cannot be read", "error", err)
@@ -179,7 +184,7 @@ func (s *Shard) clearOne(one staleWait) {
 	}
 	s.waits.own.Seq++
 	s.waits.outbox = append(s.waits.outbox, waitPending{at: s.waits.own, offset: -1})
-	s.port.AppendWait(WaitRecord{Stamp: s.waitStamp(), Key: one.key, Job: j, Wait: one.wait})
+	s.port.AppendWait(WaitRecord{Stamp: s.waitStamp(), Key: one.key, Job: j, Wait: one.wait, Claim: one.claim})
 }
 
 // recallWaits makes jobs of the waiting records that the journal speaks of:

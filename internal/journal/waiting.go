@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -22,6 +23,8 @@ type Wait struct {
 	For string `json:"for"`
 	// Until is nil for a task that waits to be told.
 	Until *schemas.Time `json:"until,omitzero"`
+	// Hold is what the task waits for the end of; see [Postponement].
+	Hold string `json:"hold,omitzero"`
 	// Expires is the task's expires_at: it ends then, though its time is later.
 	Expires *schemas.Time `json:"expires,omitzero"`
 	// Offset is the task's record on the lane, From the waiting record that this
@@ -30,6 +33,9 @@ type Wait struct {
 	From   string `json:"from,omitzero"`
 	// Created is when the broker took the lane record.
 	Created schemas.Time `json:"created"`
+	// Key is the lane record's, for a dead letter; left out where it is the
+	// task's user_id, as it mostly is, or too long to be carried along.
+	Key []byte `json:"key,omitzero"`
 
 	Attempts int `json:"attempts,omitzero"`
 	Started  int `json:"started,omitzero"`
@@ -37,6 +43,8 @@ type Wait struct {
 	Handed   int `json:"handed,omitzero"`
 
 	Checkpoints map[string]jsontext.Value `json:"checkpoints,omitzero"`
+	// History is what became of the last attempts, at most 4 KiB of it.
+	History []episode `json:"history,omitzero"`
 
 	from State
 }
@@ -49,6 +57,18 @@ func (w *Wait) encode() ([]byte, error) {
 		return nil, fmt.Errorf("encode waiting: %w", err)
 	}
 	return b, nil
+}
+
+// maxWaitKeyBytes is the longest lane key that a waiting record carries along.
+const maxWaitKeyBytes = 1 << 10
+
+// withKey is the wait of a lane record with such a key.
+func (w *Wait) withKey(key []byte, userID string) *Wait {
+	with := *w
+	if with.Key = nil; string(key) != userID && len(key) <= maxWaitKeyBytes {
+		with.Key = key
+	}
+	return &with
 }
 
 func decodeWait(b []byte) (*Wait, error) {
@@ -106,17 +126,23 @@ func waitFenceKey(lane string, at State) []byte {
 
 // readWaitKey is whose record a key names; false for a fence's, or a foreign one.
 func readWaitKey(key []byte) (identity Identity, at State, ok bool) {
+	user, task, at, ok := splitWaitKey(key)
+	if !ok {
+		return identity, at, false
+	}
+	return IdentityOf(user, task), at, true
+}
+
+// splitWaitKey is the same with the names themselves.
+func splitWaitKey(key []byte) (user, task string, at State, ok bool) {
 	parts := strings.Split(string(key), "/")
 	if len(parts) != 4 || parts[1] == "" {
-		return identity, at, false
+		return "", "", at, false
 	}
 	user, err := url.PathUnescape(parts[1])
 	task, err2 := url.PathUnescape(parts[2])
 	at, ok = parseWaitID(parts[3])
-	if err != nil || err2 != nil || !ok || at == (State{}) {
-		return identity, at, false
-	}
-	return IdentityOf(user, task), at, true
+	return user, task, at, err == nil && err2 == nil && ok && at != (State{})
 }
 
 // waiter is a waiting record that counts. A million of them may be held, so
@@ -128,10 +154,11 @@ type waiter struct {
 	due      int64 // Unix ms, when it goes to the run queue; never for one that waits to be told
 	identity Identity
 	base     waitBase
-	payload  any  // the port's
-	job      *Job // while it is to run, runs or is being ended
-	settled  bool // what it took the place of is known to be finished
-	expires  bool // due is when it expires, before its time has come
+	payload  any                   // the port's
+	hold     unique.Handle[string] // what it waits for the end of; the zero one is nothing
+	job      *Job                  // while it is to run, runs or is being ended
+	settled  bool                  // what it took the place of is known to be finished
+	expires  bool                  // due is when it expires, before its time has come
 	at       int32
 	next     *waiter // of the same identity
 }
@@ -168,10 +195,22 @@ func newWaiter(stamp State, identity Identity, w *Wait, payload any) *waiter {
 	if expires {
 		due = w.Expires.UnixMilli()
 	}
-	return &waiter{
+	made := &waiter{
 		stamp: stamp, from: w.from, offset: w.Offset, due: due, expires: expires, identity: identity, payload: payload, at: -1,
 		base: waitBase{uint16(w.Attempts), uint16(w.Started), uint16(w.Failed), uint16(w.Handed)},
 	}
+	if w.Hold != "" {
+		made.hold = unique.Make(w.Hold)
+	}
+	return made
+}
+
+// held reports whether it waits for the end of something.
+func (w *waiter) held() bool { return w.hold != unique.Handle[string]{} }
+
+// lift says that what it waited for has ended.
+func (w *waiter) lift(now time.Time) {
+	w.hold, w.due, w.expires = unique.Handle[string]{}, now.UnixMilli(), false
 }
 
 // waiters are the waiting records that count: all by identity, and the resting
@@ -234,6 +273,30 @@ func (ws *waiters) rest(w *waiter) {
 	if w.at < 0 {
 		heap.Push(&ws.resting, w)
 	}
+}
+
+// lift lets the resting ones go on that wait for the end of what does not hold.
+// The number is how many.
+func (ws *waiters) lift(now time.Time, holds func(string) bool) (lifted int) {
+	known := map[unique.Handle[string]]bool{}
+	for _, w := range ws.resting {
+		if !w.held() {
+			continue
+		}
+		stays, asked := known[w.hold]
+		if !asked {
+			stays = holds(w.hold.Value())
+			known[w.hold] = stays
+		}
+		if !stays {
+			w.lift(now)
+			lifted++
+		}
+	}
+	if lifted > 0 {
+		heap.Init(&ws.resting)
+	}
+	return lifted
 }
 
 // disturb ends a waiter's rest.

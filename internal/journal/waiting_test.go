@@ -46,7 +46,7 @@ func waits() *rapid.Generator[*Wait] {
 		})
 		number := rapid.IntRange(0, math.MaxUint16)
 		w := &Wait{
-			For: rapid.String().Draw(t, "for"), Until: moment.Draw(t, "until"), Expires: moment.Draw(t, "expires"),
+			For: rapid.String().Draw(t, "for"), Hold: rapid.String().Draw(t, "hold"), Until: moment.Draw(t, "until"), Expires: moment.Draw(t, "expires"),
 			Offset:   rapid.Int64Min(0).Draw(t, "offset"),
 			Created:  schemas.AtTime(time.UnixMilli(rapid.Int64Range(0, 1<<45).Draw(t, "created"))),
 			Attempts: number.Draw(t, "attempts"), Started: number.Draw(t, "started"), Failed: number.Draw(t, "failed"), Handed: number.Draw(t, "handed"),
@@ -54,6 +54,9 @@ func waits() *rapid.Generator[*Wait] {
 		if rapid.Bool().Draw(t, "waited before") {
 			w.from = stamps().Draw(t, "from")
 			w.From = w.from.waitID()
+		}
+		if rapid.Bool().Draw(t, "history") {
+			w.History = []episode{{Attempt: number.Draw(t, "attempt"), Worker: rapid.String().Draw(t, "worker"), Ended: w.Created, End: endedFailed, Error: "no"}}
 		}
 		if rapid.Bool().Draw(t, "checkpoints") {
 			w.Checkpoints = map[string]jsontext.Value{rapid.String().Draw(t, "step"): jsontext.Value(`{"a":[1]}`)}

@@ -7,13 +7,14 @@ import (
 )
 
 // WaitRecord is one record to append to the shard's waiting log: a fence, a
-// task that waits (Job and Wait are set), or the tombstone of one.
+// task that waits (Job and Wait are set), a claim, or the tombstone of one of them.
 type WaitRecord struct {
 	Stamp Stamp
 	Key   []byte
 	Sign  *schemas.Sign // of a fence
 	Job   *Job
 	Wait  *Wait
+	Claim *Claim
 }
 
 // WaitEntry is one record of the waiting log as it was read.
@@ -21,8 +22,9 @@ type WaitEntry struct {
 	Offset int64
 	Stamp  Stamp
 	Key    []byte
-	// Wait is nil for a fence and for a tombstone.
-	Wait *Wait
+	// Wait and Claim are nil for a fence and for a tombstone.
+	Wait  *Wait
+	Claim *Claim
 	// Payload is the port's: what it needs to make a job of the record.
 	Payload any
 }
@@ -42,6 +44,7 @@ type waitlog struct {
 	torn     bool // a payload was lost: it has to be read again from its start
 	outbox   []waitPending
 	waiters  waiters
+	claims   claimset
 	// fresh are those that counted since the take-over began.
 	fresh []*waiter
 	// stale are records that did not count and that nobody else takes away.
@@ -55,13 +58,16 @@ type waitPending struct {
 	job    *Job  // of a waiting task
 	wait   *Wait
 	ended  *waiter // of a tombstone
+
+	claims   bool  // it is the job's claim
+	unclaims State // of a claim's tombstone
 }
 
 // maxStale bounds the keys that are remembered; the next take-over finds more.
 const maxStale = 10_000
 
 func newWaitlog() waitlog {
-	return waitlog{raisedAt: -1, fenceAt: -1, waiters: waiters{byIdentity: map[Identity]*waiter{}}}
+	return waitlog{raisedAt: -1, fenceAt: -1, waiters: waiters{byIdentity: map[Identity]*waiter{}}, claims: newClaimset()}
 }
 
 // begin prepares for a take-over that reads up to end. What was known before is
@@ -70,7 +76,7 @@ func (l *waitlog) begin(start, end int64) (gone []*waiter) {
 	if !l.read || l.torn || l.next > end { // the last: the log was replaced by a shorter one
 		gone = l.waiters.all()
 		waiters := waiters{byIdentity: map[Identity]*waiter{}}
-		*l = waitlog{waiters: waiters, next: start, read: true}
+		*l = waitlog{waiters: waiters, claims: newClaimset(), next: start, read: true}
 	}
 	l.fenceAt, l.raisedAt, l.readEnd = -1, -1, end
 	l.outbox = nil
@@ -114,6 +120,7 @@ func (l *waitlog) pop() (waitPending, bool) {
 func (l *waitlog) apply(e *WaitEntry) (added, buried *waiter) {
 	identity, at, ok := readWaitKey(e.Key)
 	if !ok {
+		l.applyClaim(e)
 		return nil, nil
 	}
 	known := l.waiters.find(identity, at)
@@ -127,6 +134,42 @@ func (l *waitlog) apply(e *WaitEntry) (added, buried *waiter) {
 	added = newWaiter(at, identity, e.Wait, e.Payload)
 	l.waiters.add(added)
 	return added, nil
+}
+
+// applyClaim does so for a claim, or the tombstone of one.
+func (l *waitlog) applyClaim(e *WaitEntry) {
+	content, at, ok := readClaimKey(e.Key)
+	if !ok {
+		return
+	}
+	switch known := l.claims.byStamp[at]; {
+	case e.Claim == nil && known != nil:
+		l.claims.remove(known)
+	case e.Claim == nil, known != nil: // the second: written again, see clearStale
+	default:
+		l.claims.add(&claim{stamp: at, content: content, taskID: e.Claim.TaskID, offset: e.Claim.Offset, until: e.Claim.UntilMS, key: e.Key})
+	}
+}
+
+// counts reports whether there is a waiting task or a claim of this key that
+// counts; ok is false for the key of neither.
+func (l *waitlog) counts(key []byte) (known, ok bool) {
+	if identity, at, ok := readWaitKey(key); ok {
+		return l.waiters.find(identity, at) != nil, true
+	}
+	_, at, ok := readClaimKey(key)
+	return l.claims.byStamp[at] != nil, ok
+}
+
+// stays reports whether what counts under a key has no tombstone on its way.
+func (l *waitlog) stays(key []byte) bool {
+	if identity, at, ok := readWaitKey(key); ok {
+		w := l.waiters.find(identity, at)
+		return w != nil && !slices.ContainsFunc(l.outbox, func(p waitPending) bool { return p.ended == w })
+	}
+	_, at, _ := readClaimKey(key)
+	c := l.claims.byStamp[at]
+	return c != nil && !c.buried
 }
 
 // keepFresh notes a waiting record whose predecessor has to be looked at by the
@@ -149,22 +192,23 @@ func (l *waitlog) takeFresh() []*waiter {
 // does, because it has the same key and a stamp that the fold has passed, that
 // one has to be written again.
 func (l *waitlog) discard(e *WaitEntry) {
-	identity, at, ok := readWaitKey(e.Key)
-	if !ok || e.Wait == nil || len(l.stale) >= maxStale {
+	if e.Wait == nil && e.Claim == nil || len(l.stale) >= maxStale {
 		return
 	}
-	switch w := l.waiters.find(identity, at); {
-	case w == nil:
+	switch known, ok := l.counts(e.Key); {
+	case !ok:
+	case !known:
 		l.stale = append(l.stale, staleWait{key: e.Key})
 	case e.Stamp.Epoch < l.fold.Epoch || e.Stamp.Seq < l.fold.Seq:
-		l.stale = append(l.stale, staleWait{key: e.Key, wait: e.Wait, payload: e.Payload})
+		l.stale = append(l.stale, staleWait{key: e.Key, wait: e.Wait, claim: e.Claim, payload: e.Payload})
 	}
 }
 
-// staleWait is a record of the waiting log that did not count. Its wait is set
-// if another one with its key does.
+// staleWait is a record of the waiting log that did not count. Its wait or claim
+// is set if another one with its key does.
 type staleWait struct {
 	key     []byte
 	wait    *Wait
+	claim   *Claim
 	payload any
 }

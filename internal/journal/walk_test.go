@@ -3,9 +3,7 @@ package journal
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -39,9 +37,9 @@ func wideWorlds() []scenario {
 // The seeds are fixed; a walk that fails is shortened before it is shown.
 func TestWalk(t *testing.T) {
 	walks := effort(t, 2500)
-	for _, s := range append(wideWorlds(), wideWaitWorlds()...) {
+	for _, s := range slices.Concat(wideWorlds(), wideWaitWorlds(), wideClaimWorlds()) {
 		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
+			sideBySide(t)
 			steps := 0
 			for seed := range uint64(walks) {
 				trace, failure := walk(&s, seed, 60+int(seed%180))
@@ -53,23 +51,6 @@ func TestWalk(t *testing.T) {
 			t.Logf("%d walks, %d steps", walks, steps)
 		})
 	}
-}
-
-// effort is how much of something a test does: less with -short, more with the
-// environment variable TASKLANE_TEST_EFFORT, a factor.
-func effort(t *testing.T, usual int) int {
-	if testing.Short() {
-		return usual / 8
-	}
-	factor := os.Getenv("TASKLANE_TEST_EFFORT")
-	if factor == "" {
-		return usual
-	}
-	n, err := strconv.Atoi(factor)
-	if err != nil || n < 1 {
-		t.Fatalf("TASKLANE_TEST_EFFORT=%q: want a whole number from 1", factor)
-	}
-	return usual * n
 }
 
 // walk takes random actions until something is wrong.
@@ -132,7 +113,7 @@ func shorten(s *scenario, trace []action) string {
 // TestWalkRapid draws the actions from rapid, which shrinks what fails its own
 // way and takes other paths than a uniform choice does.
 func TestWalkRapid(t *testing.T) {
-	worlds := append(wideWorlds(), wideWaitWorlds()...)
+	worlds := slices.Concat(wideWorlds(), wideWaitWorlds(), wideClaimWorlds())
 	rapid.Check(t, func(t *rapid.T) {
 		s := worlds[rapid.IntRange(0, len(worlds)-1).Draw(t, "world")]
 		w := newWorld(&s)

@@ -24,6 +24,8 @@ type taskTruth struct {
 	ended, repeat bool
 	deferred      bool // a waiting record has taken its place
 	final         bool // of a lane record: the task has ended, whatever it waited for
+	freed         bool // ended otherwise than completed, where freedAt says
+	freedAt       int64
 	failed        int
 	endedAt       int64
 	running       int
@@ -41,6 +43,9 @@ func (t *taskTruth) see(r *landed) {
 	case r.kind == schemas.KindRepeat || r.kind == schemas.KindState && r.status.Terminal():
 		t.ended, t.repeat, t.endedAt = true, r.kind == schemas.KindRepeat, r.Offset
 		t.final = true
+		if r.kind == schemas.KindState && r.status != schemas.Completed {
+			t.freed, t.freedAt = true, r.Offset
+		}
 	case r.kind == schemas.KindState && r.status == schemas.Running:
 		t.running, t.attempts, t.runner, t.open = t.running+1, max(t.attempts, r.attempt), r.worker, true
 	case r.deferred:
@@ -106,6 +111,7 @@ func (w *world) land(r landed) int64 {
 func (w *world) judge(r *landed) {
 	whole := w.truth.whole(w, r.source, r.wait)
 	t := &whole
+	w.judgeUnique(r, t)
 	terminal := r.kind == schemas.KindState && r.status.Terminal()
 	switch {
 	case w.truth.tasks[r.source].final && (terminal || r.kind == schemas.KindRepeat):
@@ -180,6 +186,7 @@ func (w *world) checkKnown(o *owner) {
 	}
 	full := truthOf(refFold{}, w.journal[:s.fenceAt], len(w.lane))
 	w.checkWaits(o, &full)
+	w.checkClaims(o, &full)
 	if full.fold.epoch >= s.own.Epoch {
 		w.fail("KNOW: %s runs under epoch %d, which did not raise %d", o.worker, s.own.Epoch, full.fold.epoch)
 	}
@@ -226,11 +233,13 @@ func (w *world) checkCommit(c Commit) {
 	for i := range w.lane {
 		// A successor need not know these.
 		known.tasks[i].reports, known.tasks[i].final = w.truth.tasks[i].reports, w.truth.tasks[i].final
+		known.tasks[i].freed, known.tasks[i].freedAt = w.truth.tasks[i].freed, w.truth.tasks[i].freedAt
 		if int64(i) >= c.Offset && known.tasks[i] != w.truth.tasks[i] {
 			w.fail("COMMIT: after %+v a successor knows %+v of task %d, the full fold %+v", c, known.tasks[i], i, w.truth.tasks[i])
 		}
 	}
 	w.checkWaitCommit(c, &known)
+	w.checkClaimCommit(c)
 	w.checkWindow(c)
 }
 
@@ -267,6 +276,7 @@ func (w *world) checkSettled() {
 	if len(w.waiting) > 0 {
 		w.fail("STUCK: nothing more happens, %d tasks are still in the waiting log", len(w.waiting))
 	}
+	w.checkUnique()
 	for _, o := range w.owners {
 		if o.shard != nil && (o.shard.Working() != 0 || o.shard.outbox.len() != 0) {
 			w.fail("STUCK: %s is at work on %d tasks and waits for %d records", o.worker, o.shard.Working(), o.shard.outbox.len())

@@ -80,6 +80,7 @@ func (s *Shard) clone(p Port, jobs map[*Job]*Job) *Shard {
 		n.history[id] = &known
 	}
 	s.cloneWaits(&n, jobs)
+	s.cloneClaims(&n, jobs)
 	return &n
 }
 
@@ -131,10 +132,10 @@ func (w *world) hash(seed maphash.Seed, p *print) uint64 {
 	p.waits(w)
 	p.commit(w.commit)
 	p.ints(int64(w.generation), int64(w.assigned), w.fences)
-	p.bools(w.restarted)
+	p.bools(w.restarted, w.lifted)
 	p.bools(w.buried...)
 	l := &w.left
-	for _, n := range []int8{l.rebalance, l.crash, l.restart, l.fail, l.commits, l.reports, l.handOvers, l.cancels, l.marks, l.stalls, l.rejoins, l.retries, l.defers, l.compacts, l.condemns, l.tears, l.finds} {
+	for _, n := range []int8{l.rebalance, l.crash, l.restart, l.fail, l.commits, l.reports, l.handOvers, l.cancels, l.marks, l.stalls, l.rejoins, l.retries, l.defers, l.compacts, l.condemns, l.tears, l.finds, l.measures} {
 		p.b = append(p.b, byte(n))
 	}
 	for _, o := range w.owners {
@@ -175,6 +176,7 @@ func (p *print) shard(s *Shard) {
 	p.commit(s.commit)
 	p.commit(s.committed)
 	p.waitlog(s)
+	p.claims(s)
 	for _, j := range s.jobs() {
 		p.state(j.Wait)
 		p.bools(j.written, j.successor != nil)

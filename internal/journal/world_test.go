@@ -26,6 +26,8 @@ type budget struct {
 	// condemns are ends after a dead letter, tears waiting tasks that cannot be
 	// read, finds cancels of what may be waiting.
 	condemns, tears, finds int8
+	// measures are answers that the lane ends here.
+	measures int8
 }
 
 type clockMode uint8
@@ -42,6 +44,9 @@ type laneTask struct {
 	invalid  bool // the record cannot be run; without ids nobody can be told
 	maxLost  int
 	later    bool // not_before is far off
+	// content is what it is unique by, "" if it need not be; at is its record's time.
+	content string
+	at      int64
 }
 
 func (t laneTask) identified() bool { return t.user != "" && t.id != "" }
@@ -57,6 +62,12 @@ type scenario struct {
 	// reorder: after a broker's restart appends may land behind newer ones.
 	reorder bool
 	window  int
+	// deferring is how many waiting records may be on their way at once.
+	deferring int
+	// holds: tasks are postponed until something ends, not for a time.
+	holds bool
+	// maxClaims is how many claims are kept.
+	maxClaims int
 	// eager performs what commutes with everything else at once, so that an
 	// exhaustive search gets further.
 	eager bool
@@ -74,8 +85,10 @@ type landed struct {
 	deferred bool
 	worker   string
 	code     schemas.ErrorCode
-	report   int  // tells progress reports apart
-	fresh    bool // a `running` that starts work, not one that goes on with it
+
+	duplicateOf string
+	report      int  // tells progress reports apart
+	fresh       bool // a `running` that starts work, not one that goes on with it
 }
 
 // flight is an append on its way.
@@ -88,7 +101,7 @@ type flight struct {
 type waitLanded struct {
 	WaitEntry
 	worker string
-	source int64 // lane offset of a waiting task, -1 otherwise
+	source int64 // lane offset of a waiting task or a claim's, -1 otherwise
 }
 
 // waitFlight is an append to the waiting log on its way.
@@ -135,13 +148,17 @@ type world struct {
 	waits    []waitLanded
 	waitFold refFold
 	// waiting is what the full fold of the waiting log holds.
-	waiting    []waitLanded
+	waiting []waitLanded
+	// claims are those it holds; claimed are the lane records that ever had one.
+	claims     []waitLanded
+	claimed    []bool
 	owners     [2]*owner
 	generation int
 	assigned   int // owner the coordinator gave the partition to, -1 none
 	commit     Commit
 	fences     int64
 	restarted  bool
+	lifted     bool   // what tasks wait for the end of has ended
 	buried     []bool // by lane offset
 	truth      truth
 	gap        bool // the epoch that counts has lost records
@@ -150,7 +167,7 @@ type world struct {
 
 func newWorld(s *scenario) *world {
 	w := &world{scenario: s, left: s.budget, assigned: -1, commit: Commit{Offset: -1}}
-	w.buried = make([]bool, len(s.lane))
+	w.buried, w.claimed = make([]bool, len(s.lane)), make([]bool, len(s.lane))
 	w.truth = newTruth(len(s.lane))
 	for i := range w.owners {
 		w.owners[i] = &owner{w: w, index: i, up: true, readAt: -1, waitsAt: -1}
@@ -174,7 +191,7 @@ func (o *owner) assign() {
 	o.laneNext = max(o.w.commit.Offset, 0)
 	o.shard = New(Config{
 		Shard: ShardID{Lane: "fast", Partition: 3}, Topic: "tasks.fast", Worker: o.worker,
-		Window: o.w.window, MarkInterval: time.Second, ShortWait: 5 * time.Second,
+		Window: o.w.window, MarkInterval: time.Second, ShortWait: 5 * time.Second, Deferring: o.w.deferring, MaxClaims: o.w.maxClaims,
 	}, o)
 	o.shard.TakeOver()
 }
@@ -234,6 +251,9 @@ func (w *world) newJob(offset int64) *Job {
 	if t.later {
 		j.NotBefore = time.UnixMilli(1 << 40)
 	}
+	if t.content != "" {
+		j.Unique = &Content{Sum: IdentityOf(t.user, t.content), TTL: claimTTL}
+	}
 	if t.identified() {
 		j.Identity = IdentityOf(t.user, t.id)
 	}
@@ -255,14 +275,16 @@ func (o *owner) Now() time.Time {
 func (o *owner) Load() {
 	o.loading, o.asked, o.askedEnd, o.askedWaits = true, o.w.commit, int64(len(o.w.journal)), o.w.waitsEnd()
 }
+func (o *owner) Measure()          {} // asked once much time has passed: doMeasure answers unasked
 func (o *owner) Confirm()          { o.confirming = true }
 func (o *owner) Follow(from int64) { o.readAt = from }
 
 func (o *owner) FollowWaits(from int64) { o.waitsAt = from }
 func (o *owner) Shelve(payload any) any { return payload }
 func (o *owner) Doomed(Identity) bool   { return false }
+func (o *owner) Holds(string) bool      { return !o.w.lifted }
 
-func (o *owner) Created(*Job) time.Time { return time.UnixMilli(1) }
+func (o *owner) Created(j *Job) time.Time { return o.w.created(j.Offset) }
 
 func (o *owner) Restore(payload any) (*Job, error) {
 	if o.unreadable {
@@ -284,6 +306,16 @@ func (o *owner) AppendWait(r WaitRecord) {
 		}
 		f.record.source, f.record.Payload = r.Wait.Offset, r.Wait.Offset
 	}
+	if r.Claim != nil {
+		b, err := r.Claim.encode()
+		if err == nil {
+			f.record.Claim, err = decodeClaim(b)
+		}
+		if err != nil {
+			o.w.fail("ENCODE: %v", err)
+		}
+		f.record.source = r.Claim.Offset
+	}
 	o.waitFlights = append(o.waitFlights, f)
 }
 func (o *owner) Bury(j *Job) { o.buries = append(o.buries, j) }
@@ -304,7 +336,7 @@ func (o *owner) Append(r Record) {
 	default:
 		r.Event.EventID = r.Stamp.EventID()
 		f.record.kind, f.record.status, f.record.attempt = r.Event.Kind, r.Event.Status, r.Event.Attempt
-		f.record.code = r.Event.ErrorCode
+		f.record.code, f.record.duplicateOf = r.Event.ErrorCode, r.Event.DuplicateOf
 		f.record.source, f.record.report = about(r.Event)
 		f.record.deferred = r.Event.Deferred
 		if r.Event.Progress != nil {
@@ -355,6 +387,12 @@ func (o *owner) Start(j *Job) {
 func (o *owner) Stop(*Job)    {}
 func (o *owner) Settled(*Job) {}
 
+func (o *owner) Duplicate(j *Job) {
+	if !j.finished {
+		o.w.fail("DUPLICATE: %s tells of task %d before its end has counted", o.worker, j.Offset)
+	}
+}
+
 func (o *owner) Note(_ slog.Level, what string, _ ...any) {
 	switch what {
 	case "shard taken over":
@@ -379,6 +417,9 @@ func (r *landed) String() string {
 
 func (r *waitLanded) String() string {
 	at := fmt.Sprintf("e%d s%d by %s, %s", r.Stamp.Epoch, r.Stamp.Seq, r.worker, r.Key)
+	if r.Claim != nil {
+		return fmt.Sprintf("claims(%+v, %s)", *r.Claim, at)
+	}
 	if r.Wait == nil {
 		return "fence or tombstone(" + at + ")"
 	}

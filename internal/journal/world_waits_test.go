@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -19,6 +20,9 @@ func (w *world) landWait(r waitLanded) int64 {
 	w.waits = append(w.waits, r)
 	_, at, ok := readWaitKey(r.Key)
 	counts := w.waitFold.step(r.Stamp)
+	if _, at, claim := readClaimKey(r.Key); claim {
+		w.landClaim(&r, at, counts)
+	}
 	switch {
 	case !ok:
 	case r.Wait == nil:
@@ -135,10 +139,16 @@ func (w *world) compactWaits() {
 		newest[string(r.Key)] = r.Offset
 	}
 	w.waits = slices.DeleteFunc(slices.Clone(w.waits), func(r waitLanded) bool { return newest[string(r.Key)] != r.Offset })
-	w.waiting, w.waitFold = nil, refFold{}
+	w.waiting, w.claims, w.waitFold = nil, nil, refFold{}
 	for _, r := range w.waits {
 		_, _, ok := readWaitKey(r.Key)
 		counts := w.waitFold.step(r.Stamp)
+		if _, _, claim := readClaimKey(r.Key); claim && counts {
+			w.claims = slices.DeleteFunc(w.claims, func(x waitLanded) bool { return string(x.Key) == string(r.Key) })
+			if r.Claim != nil {
+				w.claims = append(w.claims, r)
+			}
+		}
 		switch {
 		case !ok || !counts:
 		case r.Wait == nil:
@@ -209,6 +219,7 @@ func (t *truth) set(r *landed) {
 	t.waits[round(r.source, r.wait)] = one
 	if one.ended {
 		t.tasks[r.source].final = true
+		t.tasks[r.source].freed, t.tasks[r.source].freedAt = one.freed, one.freedAt
 	}
 }
 
@@ -243,6 +254,7 @@ func (l *waitlog) clone(jobs map[*Job]*Job) (waitlog, map[*waiter]*waiter) {
 		n.fresh = append(n.fresh, dup(w))
 	}
 	n.stale = slices.Clone(l.stale)
+	n.claims = l.claims.clone()
 	n.outbox = slices.Clone(l.outbox)
 	for i := range n.outbox {
 		n.outbox[i].job, n.outbox[i].ended = cloneJob(n.outbox[i].job, jobs), dup(n.outbox[i].ended)
@@ -255,6 +267,7 @@ func (s *Shard) cloneWaits(n *Shard, jobs map[*Job]*Job) {
 	var copies map[*waiter]*waiter
 	n.waits, copies = s.waits.clone(jobs)
 	n.active = cloneJobs(s.active, jobs)
+	n.deferring = cloneJobs(s.deferring, jobs)
 	n.blocked = make(map[int64]*waiter, len(s.blocked))
 	for offset, w := range s.blocked {
 		n.blocked[offset] = copies[w]
@@ -276,7 +289,7 @@ func (p *print) waits(w *world) {
 	for i := range w.waits {
 		r := &w.waits[i]
 		p.ints(r.Stamp.Epoch, r.Stamp.Seq, r.source)
-		p.bools(r.Wait == nil)
+		p.bools(r.Wait == nil, r.Claim == nil)
 	}
 }
 
@@ -290,17 +303,18 @@ func (p *print) waitFlights(o *owner) {
 
 func (p *print) waitlog(s *Shard) {
 	l := &s.waits
-	p.ints(l.next, l.raisedAt, l.fenceAt, l.readEnd, int64(l.waiters.count), int64(len(l.waiters.resting)), int64(len(l.outbox)), int64(len(s.blocked)))
+	p.ints(l.next, l.raisedAt, l.fenceAt, l.readEnd, int64(l.waiters.count), int64(len(l.waiters.resting)), int64(len(l.outbox)), int64(len(s.blocked)), int64(len(s.deferring)))
 	p.bools(l.torn, l.read)
 	p.state(l.own)
 	p.state(l.fold)
 	for _, r := range l.outbox {
 		p.state(r.at)
 		p.ints(r.offset)
-		p.bools(r.job != nil, r.ended != nil)
+		p.bools(r.job != nil, r.ended != nil, r.claims)
 	}
 	for _, w := range l.waiters.resting {
 		p.state(w.stamp)
+		p.bools(w.held())
 	}
 }
 
@@ -314,8 +328,19 @@ func waitWorlds() []scenario {
 		{name: "defer, condemn", lane: oneTask(), budget: budget{defers: 1, condemns: 1, fail: 1, commits: 1}, window: 10},
 		{name: "defer, cannot be read", lane: oneTask(), budget: budget{defers: 1, tears: 1, rebalance: 1, commits: 1}, window: 10},
 		{name: "defer, cancel", lane: oneTask(), budget: budget{defers: 1, finds: 1, rebalance: 1, commits: 1}, window: 10},
+		{name: "defer, one by one", lane: append(laterTasks(), oneTask()...), budget: budget{defers: 1, fail: 1, commits: 1}, window: 10, deferring: 1},
+		{name: "hold", lane: oneTask(), budget: budget{defers: 2, rebalance: 1, commits: 1}, window: 10, holds: true},
+		{name: "hold, crash", lane: oneTask(), budget: budget{defers: 1, crash: 1, fail: 1, commits: 1}, window: 10, holds: true},
 		{name: "not yet", lane: laterTasks(), budget: budget{rebalance: 1, crash: 1, commits: 1, compacts: 1}, window: 10},
 	}
+}
+
+// longWait is what sends a task to the waiting log.
+func (w *world) longWait(now time.Time) Postponement {
+	if w.holds {
+		return Postponement{For: schemas.WaitRetry, Hold: "pause/user/u"}
+	}
+	return Postponement{For: schemas.WaitRetry, Until: now.Add(24 * time.Hour)}
 }
 
 func laterTasks() []laneTask { return []laneTask{{user: "u", id: "a", maxLost: 2, later: true}} }
@@ -332,6 +357,8 @@ func wideWaitWorlds() []scenario {
 		{name: "waits, skewed, lenient", lane: twoTasks(), budget: all, clock: clockSkewed, lenient: true, window: 10},
 		{name: "waits, same clock, reordered", lane: oneTask(), budget: all, clock: clockSame, reorder: true, window: 10},
 		{name: "waits, mixed", lane: mixed, budget: all, window: 10},
+		{name: "waits, held", lane: mixed, budget: all, window: 10, holds: true},
+		{name: "waits, one by one", lane: mixed, budget: all, window: 10, deferring: 1},
 	}
 }
 

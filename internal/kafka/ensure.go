@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -143,14 +144,14 @@ func (e *ensurer) countProblems(found kadm.TopicDetails) []string {
 
 // waitLeaders waits until every topic is there and each partition has a leader.
 func (e *ensurer) waitLeaders(ctx context.Context) (kadm.TopicDetails, error) {
-	wait := 10 * time.Millisecond
+	pauses := pace.Backoff{First: 20 * time.Millisecond, Longest: 500 * time.Millisecond}
 	for {
 		found, err := e.list(ctx)
 		lacking := slices.DeleteFunc(e.names(), func(name string) bool { return err == nil && hasLeaders(found[name]) })
 		if len(lacking) == 0 {
 			return found, nil
 		}
-		if wait = min(2*wait, 500*time.Millisecond); !pause(ctx, wait) {
+		if !pauses.Wait(ctx) {
 			return nil, fmt.Errorf("wait for leaders of %s: %w; see the brokers' logs", strings.Join(lacking, ", "), errors.Join(ctx.Err(), err))
 		}
 	}

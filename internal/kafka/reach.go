@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/aiecs/tasklane/internal/pace"
 )
 
 // ErrUnreachable is wrapped by errors that mean that no broker answered.
@@ -35,7 +37,7 @@ func Reach(ctx context.Context, cl *kgo.Client) error {
 		if last == nil || ctx.Err() == nil {
 			last = err
 		}
-		if !pause(ctx, reachPause) {
+		if !pace.Sleep(ctx, reachPause) {
 			return fmt.Errorf("reach Kafka at %s: %w: %w; check --brokers and that the broker is running",
 				seeds(cl), ErrUnreachable, last)
 		}
@@ -46,16 +48,4 @@ func Reach(ctx context.Context, cl *kgo.Client) error {
 func seeds(cl *kgo.Client) string {
 	addrs, _ := cl.OptValue(kgo.SeedBrokers).([]string)
 	return strings.Join(addrs, ", ")
-}
-
-// pause waits for d and reports whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -75,7 +75,7 @@ func (t Topology) specs() []topicSpec {
 		topicSpec{name: t.Topics.Events(), policy: policyDelete, retention: taskRetention, sharded: true, appendTime: true},
 		topicSpec{name: t.Topics.Scheduled(), policy: policyCompact, sharded: true},
 		topicSpec{name: t.Topics.Control(), policy: policyCompact, partitions: 1},
-		topicSpec{name: t.Topics.Webhooks(), policy: policyDelete, retention: taskRetention},
+		topicSpec{name: t.Topics.Webhooks(), policy: policyDelete, retention: taskRetention, sharded: true},
 		topicSpec{name: t.Topics.Definitions(), policy: policyCompact, partitions: 1},
 		topicSpec{name: t.Topics.DeadLetters(), policy: policyDelete, retention: deadRetention},
 	)

@@ -87,7 +87,7 @@ func (q *Queue) sort(name string, now time.Time) {
 	}
 	clear(q.classes[len(kept):])
 	q.classes = kept
-	for i := range q.running {
+	for i := q.running.first; i != nil; i = i.next {
 		if i.Task == name {
 			if i.class = q.classOf(i); i.class.task != nil {
 				i.class.task.running++

@@ -11,17 +11,21 @@
 //	s * 27720 / (p+1)
 //
 // of virtual time, and whoever would be through first is next. The clock is
-// where the user that was served last began, and a user that comes, or comes
-// back, begins there or where their last task ended: being away earns nothing.
-// What a user owes is at most what their next task costs at its own priority. So
+// where the user that was served last began. A user who comes, or comes back, has
+// a head start of at most three tasks of priority 5 for each slot: while some of
+// it is left, they are served before those of the same priority who have none.
+// Being away for longer earns no more, and what was used comes back only as fast
+// as a share of the turns would have. So someone who wants little waits for
+// nobody's backlog. What a user owes is at most what their next task costs at its
+// own priority. So
 //
 //   - between users who always have tasks waiting, a user's share is
 //     proportional to priority + 1: eleven turns at priority 10 for one at
 //     priority 0, the same for everybody at the same priority. No mixture of
 //     priorities earns more than the highest of them alone;
 //   - while a user waits with a task of priority p that may run, no other user is
-//     served more than 11/(p+1) + 2 times: at most thirteen. That bounds the
-//     wait, so no user starves;
+//     served more than 11/(p+1) + 2 times, beside what is left of their head
+//     start. That bounds the wait, so no user starves;
 //   - a task of priority 9 goes before all that users wait with at priority 1,
 //     whoever they and its user are, and however recently that user was served.
 //

@@ -116,8 +116,11 @@ func TestSharesAreByPriority(t *testing.T) {
 		priorities := rapid.SliceOfN(rapid.IntRange(0, 10), 2, 6).Draw(t, "priorities")
 		weights := 0
 		for n, p := range priorities {
-			b.push(fmt.Sprint(n), p, 100)
+			b.push(fmt.Sprint(n), p, 200)
 			weights += p + 1
+		}
+		for range 60 { // until nobody has a head start left
+			b.run()
 		}
 		served := map[string]int{}
 		const turns = 100
@@ -133,8 +136,48 @@ func TestSharesAreByPriority(t *testing.T) {
 	})
 }
 
+// TestHeadStart: a user who comes behind a backlog is served alone at first, and
+// so waits less than twice as long as alone, for each task and not only in the
+// mean. The head start does not come back to one who only goes away and returns.
+func TestHeadStart(t *testing.T) {
+	const slots, tasks = 10, 100
+	b := newBench(t, Config{Slots: slots})
+	b.push("busy", 5, 20_000)
+	round := func() (started int) {
+		for i := b.take(); i != nil; i = b.take() {
+			if i.User == "new" {
+				started++
+			}
+		}
+		for i := b.q.running.first; i != nil; i = b.q.running.first {
+			b.q.done(i, b.now)
+		}
+		return started
+	}
+	for range 50 {
+		round()
+	}
+	b.push("new", 5, tasks)
+	for rounds, done := 1, 0; done < tasks; rounds++ {
+		// The others' running tasks end within the first round.
+		if alone := done/slots + 1; rounds > 2*alone {
+			t.Fatalf("%d of %d had started when %d rounds were over", done, tasks, rounds)
+		}
+		if done += round(); done == slots && rounds > 1 {
+			t.Error("the newcomer had no head start")
+		}
+	}
+	for range 10 { // away for longer than nothing, and not for long enough
+		b.push("new", 5, slots)
+		if n := round(); n > slots/2+1 {
+			t.Fatalf("%d of %d slots went to one who keeps coming back", n, slots)
+		}
+	}
+}
+
 // TestNoUserIsPassedTooOften: while a user waits with a task of priority p, no
-// other is served more than 11/(p+1) + 2 times, whoever comes and goes.
+// other is served more than 11/(p+1) + 2 times beside the head start, whoever
+// comes and goes.
 func TestNoUserIsPassedTooOften(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := newBench(t, Config{Slots: 1})
@@ -159,7 +202,8 @@ func TestNoUserIsPassedTooOften(t *testing.T) {
 			if i.User == "me" {
 				return
 			}
-			if served[i.User]++; served[i.User] > 11/(mine+1)+2 {
+			const ahead = 6 // tasks of priority 10 that the head start is worth, rounded up
+			if served[i.User]++; served[i.User] > 11/(mine+1)+2+ahead {
 				t.Fatalf("served were %v before me at priority %d", served, mine)
 			}
 		}
@@ -181,7 +225,7 @@ func TestComingAndGoingEarnsNothing(t *testing.T) {
 			b.push("guest", 5, 1)
 		}
 	}
-	if served["guest"] > served["u5"]+2 {
+	if served["guest"] > served["u5"]+5 { // three of them the guest's head start
 		t.Errorf("served %v", served)
 	}
 }
@@ -278,6 +322,9 @@ func TestCappedUserBlocksNobody(t *testing.T) {
 func TestBigItemIsNotStarved(t *testing.T) {
 	b := newBench(t, Config{Slots: 4})
 	b.push("small", 5, 100)
+	for range 12 { // the head start
+		b.run()
+	}
 	var running []*Item
 	for range 4 {
 		running = append(running, b.take())

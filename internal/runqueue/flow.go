@@ -145,7 +145,7 @@ func (q *Queue) attach(f *flow, now time.Time) {
 // park puts a flow that stands nowhere aside until its class is open.
 func (q *Queue) park(f *flow, now time.Time) {
 	f.parked = true
-	f.key = max(f.user.start, q.clock) + f.items.top().price()
+	f.key = max(f.user.begin, q.clock) + f.items.top().price()
 	f.class.parked.push(parked{f})
 	q.sleepClass(f.class, now)
 }
@@ -187,7 +187,7 @@ func (q *Queue) refresh(f *flow, now time.Time) {
 		q.attach(f, now)
 		q.refill(was, now)
 	case f.parked:
-		f.key = max(f.user.start, q.clock) + top.price()
+		f.key = max(f.user.begin, q.clock) + top.price()
 		was.parked.fix(parked{f})
 	default:
 		f.user.flows.fix(f)

@@ -76,6 +76,8 @@ const (
 	MaxPriority = 10
 	// costUnit divides by every weight from 1 to 11.
 	costUnit = 27720
+	// headStart is three items of priority 5, for each slot.
+	headStart = 3 * costUnit / 6
 	// agingTime is how long an item waits to be treated as one priority higher
 	// among its user's.
 	agingTime = 30 * time.Second
@@ -92,7 +94,8 @@ type expiry struct{ *Item }
 func (e expiry) before(o expiry) bool { return e.Expires.Before(o.Expires) }
 func (e expiry) place() *int          { return &e.expiresAt }
 
-// list is all items that are queued or waiting, oldest push first.
+// list is all items that are queued or waiting, oldest push first, or all that
+// run, oldest start first. An item is in one of the two.
 type list struct {
 	first, last *Item
 	count       int

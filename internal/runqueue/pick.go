@@ -188,7 +188,6 @@ func (q *Queue) unreserve(now time.Time) {
 func (q *Queue) start(f *flow, now time.Time) *Item {
 	i, u, c := f.items.top(), f.user, f.class
 	q.free -= i.Cost
-	q.running[i] = struct{}{}
 	q.lane.start(now)
 	c.service.start(now)
 	if c.task != nil {
@@ -209,6 +208,7 @@ func (q *Queue) start(f *flow, now time.Time) *Item {
 		q.settle(u, now)
 	}
 	q.leave(i)
+	q.running.add(i)
 	i.state, i.user, i.class = stateRunning, u, c
 	q.forgive(now)
 	return i

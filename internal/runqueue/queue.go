@@ -44,7 +44,7 @@ type Queue struct {
 	free     int
 	seq      uint64
 	items    list
-	running  map[*Item]struct{}
+	running  list
 	waiting  heap[due]
 	expiring heap[expiry]
 	aside    []*Item
@@ -53,7 +53,9 @@ type Queue struct {
 	ready heap[*user] // those with something that may be tried
 	clock int64       // virtual time
 	turns uint64
-	// indebted have nothing left here and have had more than their share.
+	// headStart is what a user who has been away may have ahead of the clock.
+	headStart int64
+	// indebted have nothing left here and not their whole head start.
 	indebted heap[indebted]
 
 	classes    []*class
@@ -77,7 +79,8 @@ func New(c Config) *Queue {
 	}
 	return &Queue{
 		config: c, now: time.Now, wake: make(chan struct{}, 1), free: c.Slots,
-		running: map[*Item]struct{}{}, users: map[string]*user{}, classByKey: map[classKey]*class{},
+		headStart: int64(c.Slots) * headStart,
+		users:     map[string]*user{}, classByKey: map[classKey]*class{},
 		rules: map[ruleKey]Rule{}, services: map[string]*limit{}, tasks: map[string]*limit{},
 	}
 }
@@ -186,7 +189,7 @@ func (q *Queue) done(i *Item, now time.Time) bool {
 	}
 	u, c := i.user, i.class
 	i.state, i.user, i.class = stateOutside, nil, nil
-	delete(q.running, i)
+	q.running.remove(i)
 	q.free += i.Cost
 	q.lane.running--
 	c.service.running--

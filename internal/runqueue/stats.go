@@ -45,7 +45,7 @@ func (q *Queue) Stats() Stats {
 	defer q.mu.Unlock()
 	now := q.now()
 	s := Stats{
-		Queued: q.items.count, Waiting: q.waiting.len(), Users: len(q.users), Running: len(q.running),
+		Queued: q.items.count, Waiting: q.waiting.len(), Users: len(q.users), Running: q.running.count,
 		Slots: q.config.Slots, SlotsFree: q.free,
 	}
 	if first := q.items.first; first != nil {

@@ -12,13 +12,14 @@ type user struct {
 	all     []*flow
 	items   int // queued in flows
 	holding int // waiting, and the others wait for them
-	// start and finish are the user's virtual times; turn breaks ties, first come
-	// first served.
-	start, finish int64
-	turn          uint64
-	lastCost      int // of what was started last
-	at            int // place among the ready
-	owesAt        int // place among the indebted
+	// start is what the user has had, in virtual time: behind the clock while some
+	// of the head start is left. The turn they wait for begins at begin and would
+	// be over at finish; turn breaks ties, first come first served.
+	start, begin, finish int64
+	turn                 uint64
+	lastCost             int // of what was started last
+	at                   int // place among the ready
+	owesAt               int // place among the indebted
 }
 
 // indebted is a user with nothing left, in the order in which the clock reaches
@@ -51,7 +52,7 @@ func (u *user) flowOf(c *class, ordered bool) *flow {
 func (q *Queue) userOf(name string) *user {
 	u := q.users[name]
 	if u == nil {
-		u = &user{name: name, limit: limit{rule: q.ruleOf(User, name)}}
+		u = &user{name: name, limit: limit{rule: q.ruleOf(User, name)}, start: q.clock - q.headStart}
 		u.limit.user = u
 		q.users[name] = u
 	}
@@ -76,7 +77,7 @@ func (q *Queue) settle(u *user, now time.Time) {
 	switch isReady := q.ready.holds(u); {
 	case isOpen && !isReady:
 		q.turns++
-		u.start, u.turn = max(u.start, q.clock), q.turns
+		u.begin, u.turn = max(u.start, q.clock), q.turns
 		q.plan(u)
 		q.ready.push(u)
 		for _, f := range u.flows.all {
@@ -99,30 +100,33 @@ func (q *Queue) settle(u *user, now time.Time) {
 
 // plan says when a user would be through with the next item. What they owe is at
 // most what an item of that priority costs: an urgent one need not wait for the
-// price of the one before it.
+// price of the one before it. What they have ahead puts them before others of
+// that priority and never before a higher one: it does not count below the clock.
 func (q *Queue) plan(u *user) {
 	next := u.flows.top().items.top()
-	u.start = min(u.start, q.clock+next.priceOf(max(next.Cost, u.lastCost)))
-	u.finish = u.start + next.price()
+	most := q.clock + next.priceOf(max(next.Cost, u.lastCost))
+	u.start, u.begin = min(u.start, most), min(u.begin, most)
+	u.finish = u.begin + next.price()
 }
 
 // charge makes a user pay for an item that starts.
 func (q *Queue) charge(u *user, i *Item) {
-	q.clock = max(q.clock, u.start)
+	q.clock = max(q.clock, u.begin)
 	q.turns++
-	u.start, u.turn, u.lastCost = max(u.start+i.price(), q.clock), q.turns, i.Cost
+	u.start = max(u.start, u.begin-q.headStart) + i.price()
+	u.begin, u.turn, u.lastCost = max(u.start, q.clock), q.turns, i.Cost
 }
 
-// forgive forgets users with nothing left and nothing owed, a few at a time. A
-// queue with nothing in it is owed nothing.
+// forgive forgets users with nothing left who have their whole head start again, a
+// few at a time. A queue with nothing in it is owed nothing.
 func (q *Queue) forgive(now time.Time) {
 	for n := 0; n < 4 && q.indebted.len() > 0; n++ {
 		u := q.indebted.top().user
-		if u.start > q.clock && q.items.count > 0 {
+		if u.start > q.clock-q.headStart && q.items.count > 0 {
 			return
 		}
 		q.indebted.remove(indebted{u})
-		u.start = min(u.start, q.clock)
+		u.start = min(u.start, q.clock-q.headStart)
 		q.rest(u, now)
 	}
 }
@@ -143,7 +147,7 @@ func (q *Queue) rest(u *user, now time.Time) {
 		q.sleeping.push(l)
 		return
 	}
-	if u.start > q.clock {
+	if u.start > q.clock-q.headStart {
 		q.indebted.push(indebted{u})
 		return
 	}

@@ -87,7 +87,7 @@ func (t *Task) takeEvent(e *schemas.Event, offset int64) bool {
 }
 
 func (t *Task) takeState(e *schemas.Event, at schemas.Time) {
-	t.Status, t.Error, t.ErrorCode = e.Status, e.Error, e.ErrorCode
+	t.Status, t.Error, t.ErrorCode, t.DuplicateOf = e.Status, e.Error, e.ErrorCode, e.DuplicateOf
 	t.Waiting, t.NextAttemptAt = e.Waiting, e.NextAttemptAt
 	switch {
 	case e.Status == schemas.Running:

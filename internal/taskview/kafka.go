@@ -65,24 +65,14 @@ func (l *logClient) topics() []string {
 
 // await looks for the topics until all are there.
 func (l *logClient) await(ctx context.Context, logger *slog.Logger) (logFound, error) {
-	wait, said := minPause, ""
-	for {
-		found, err := l.find(ctx)
-		if err == nil {
-			return found, nil
-		}
-		if ctx.Err() != nil {
-			return logFound{}, context.Cause(ctx)
-		}
-		if text := err.Error(); text != said {
-			logger.Warn("task view waits for its topics; create them with: tasklane topics ensure", "reason", text)
-			said = text
-		}
-		if !sleep(ctx, wait) {
-			return logFound{}, context.Cause(ctx)
-		}
-		wait = min(2*wait, time.Second)
-	}
+	var found logFound
+	err := kafka.Await(ctx, func(ctx context.Context) (err error) {
+		found, err = l.find(ctx)
+		return err
+	}, func(reason error) {
+		logger.Warn("task view waits for its topics; create them with: tasklane topics ensure", "reason", reason)
+	})
+	return found, err
 }
 
 func (l *logClient) find(ctx context.Context) (logFound, error) {
@@ -110,11 +100,11 @@ func (l *logClient) resume(ctx context.Context, found logFound, point checkpoint
 			return nil, fmt.Errorf("%w: %s is %s, the file was made from %s", errRebuild, strings.TrimPrefix(name, "log:"), now, value)
 		}
 	}
-	starts, err := l.list(ctx, l.admin.ListStartOffsets, l.topics())
+	starts, err := l.list(ctx, l.admin.ListStartOffsets)
 	if err != nil {
 		return nil, err
 	}
-	ends, err := l.list(ctx, l.admin.ListEndOffsets, l.topics())
+	ends, err := l.list(ctx, l.admin.ListEndOffsets)
 	if err != nil {
 		return nil, err
 	}
@@ -172,11 +162,8 @@ func (l *logClient) poll(ctx context.Context, v *View, take func(*kgo.Record) er
 
 // judge tells what ends the session from what the client gets over by itself.
 func (l *logClient) judge(p kgo.FetchTopicPartition, v *View) error {
-	if errors.Is(p.Err, kerr.UnknownTopicID) || errors.Is(p.Err, kerr.InconsistentTopicID) || errors.Is(p.Err, kerr.UnknownTopicOrPartition) {
-		return fmt.Errorf("topic %s is gone or was made anew: %w", p.Topic, p.Err)
-	}
-	if errors.Is(p.Err, kgo.ErrClientClosed) {
-		return p.Err
+	if ended := kafka.Ended(p.Topic, p.Err); ended != nil {
+		return ended
 	}
 	if now := time.Now(); now.Sub(l.warned) >= pollWarnEvery {
 		l.warned = now
@@ -187,17 +174,15 @@ func (l *logClient) judge(p kgo.FetchTopicPartition, v *View) error {
 
 type listOffsets func(context.Context, ...string) (kadm.ListedOffsets, error)
 
-func (l *logClient) list(ctx context.Context, list listOffsets, topics []string) (map[topicPartition]int64, error) {
-	listed, err := list(ctx, topics...)
+func (l *logClient) list(ctx context.Context, list listOffsets) (map[topicPartition]int64, error) {
+	listed, err := list(ctx, l.topics()...)
 	if err == nil {
 		err = listed.Error()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list offsets: %w", err)
 	}
-	offsets := map[topicPartition]int64{}
-	listed.Each(func(o kadm.ListedOffset) { offsets[topicPartition{o.Topic, o.Partition}] = o.Offset })
-	return offsets, nil
+	return byPartition(listed), nil
 }
 
 // ends lists where the lanes, and if asked task-events, end now for a
@@ -207,18 +192,12 @@ func (l *logClient) ends(ctx context.Context, events bool) (map[topicPartition]i
 	if !events {
 		topics = topics[1:]
 	}
-	ends, err := l.list(ctx, l.admin.ListCommittedOffsets, topics)
-	if err != nil {
-		return nil, err
-	}
-	starts, err := l.list(ctx, l.admin.ListStartOffsets, topics)
-	if err != nil {
-		return nil, err
-	}
-	for at, end := range ends {
-		if end <= starts[at] {
-			delete(ends, at)
-		}
-	}
-	return ends, nil
+	listed, err := kafka.ReadableEnds(ctx, l.admin, topics...)
+	return byPartition(listed), err
+}
+
+func byPartition(listed kadm.ListedOffsets) map[topicPartition]int64 {
+	offsets := map[topicPartition]int64{}
+	listed.Each(func(o kadm.ListedOffset) { offsets[topicPartition{o.Topic, o.Partition}] = o.Offset })
+	return offsets
 }

@@ -7,16 +7,15 @@ import (
 
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
-)
 
-// maxPersistPause bounds the pause between two attempts to write a batch.
-const maxPersistPause = 5 * time.Second
+	"github.com/aiecs/tasklane/internal/pace"
+)
 
 // persist writes a batch, again and again while the disk is full or busy: the
 // reader stops when the next batch is full, lookups go on from memory, and
 // nothing has to be read twice when there is room again.
 func (s *session) persist(ctx context.Context, b *batch) error {
-	wait := minPause
+	pauses := pace.Backoff{First: 100 * time.Millisecond, Longest: 5 * time.Second}
 	for {
 		err := s.store.commit(ctx, b)
 		if err == nil {
@@ -27,10 +26,9 @@ func (s *session) persist(ctx context.Context, b *batch) error {
 		}
 		s.view.logger.Error("task view cannot be written, it tries again; free space in its directory",
 			"directory", s.view.config.Dir, "records", b.count, "error", err)
-		if !sleep(ctx, wait) {
+		if !pauses.Wait(ctx) {
 			return context.Cause(ctx)
 		}
-		wait = min(2*wait, maxPersistPause)
 	}
 }
 

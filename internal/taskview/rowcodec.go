@@ -27,7 +27,7 @@ func taskValues(r *row) ([]any, error) {
 	return []any{
 		r.id, t.TaskID, t.UserID, t.Lane, t.Partition, t.Offset, string(t.Status), t.Attempt, t.Step,
 		t.TaskName, t.Mode, t.Service, t.Priority, t.BatchID, t.RetryOf, labels,
-		t.Message, t.Error, string(t.ErrorCode), t.Worker,
+		t.Message, t.Error, string(t.ErrorCode), t.DuplicateOf, t.Worker,
 		waiting, milli(t.NextAttemptAt), progress,
 		t.CreatedAt.UnixMilli(), milli(t.StartedAt), t.UpdatedAt.UnixMilli(), milli(t.EndedAt),
 		t.Repeats, t.Events, t.EventsOmitted, t.FirstEvent,
@@ -43,7 +43,7 @@ func scanTask(scan func(...any) error) (row, error) {
 	var next, started, ended sql.NullInt64
 	err := scan(&r.id, &t.TaskID, &t.UserID, &t.Lane, &t.Partition, &t.Offset, &t.Status, &t.Attempt, &t.Step,
 		&t.TaskName, &t.Mode, &t.Service, &t.Priority, &t.BatchID, &t.RetryOf, &labels,
-		&t.Message, &t.Error, &t.ErrorCode, &t.Worker,
+		&t.Message, &t.Error, &t.ErrorCode, &t.DuplicateOf, &t.Worker,
 		&waiting, &next, &progress, &created, &started, &updated, &ended,
 		&t.Repeats, &t.Events, &t.EventsOmitted, &t.FirstEvent)
 	if err != nil {

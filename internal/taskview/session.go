@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/internal/pace"
 )
 
 // session is one stretch of following the log with one client and one open
@@ -83,7 +84,7 @@ func (v *View) reachEnds(ctx context.Context, log *logClient) error {
 	ends, err := log.ends(ctx, true)
 	for err != nil {
 		v.logger.Warn("task view cannot list offsets, it tries again", "error", err)
-		if !sleep(ctx, time.Second) {
+		if !pace.Sleep(ctx, time.Second) {
 			return context.Cause(ctx)
 		}
 		ends, err = log.ends(ctx, true)

@@ -44,7 +44,9 @@ type Task struct {
 	Message   string            `json:"message"`
 	Error     string            `json:"error,omitzero"`
 	ErrorCode schemas.ErrorCode `json:"error_code,omitzero"`
-	Worker    string            `json:"worker,omitzero"`
+	// DuplicateOf is the task that runs, or ran, in a duplicate's place.
+	DuplicateOf string `json:"duplicate_of,omitzero"`
+	Worker      string `json:"worker,omitzero"`
 
 	Waiting       *schemas.Waiting  `json:"waiting,omitzero"`
 	NextAttemptAt *schemas.Time     `json:"next_attempt_at,omitzero"`
@@ -80,12 +82,15 @@ type Task struct {
 // terminal.
 func (t *Task) Outcome() schemas.Result {
 	return schemas.ResultOf(&schemas.Event{
-		Status: t.Status, Task: t.TaskName, Result: t.Result, Error: t.Error, ErrorCode: t.ErrorCode,
+		Status: t.Status, Task: t.TaskName, Result: t.Result, Error: t.Error, ErrorCode: t.ErrorCode, DuplicateOf: t.DuplicateOf,
 	})
 }
 
+// Key is the task's identity.
+func (t *Task) Key() Key { return Key{UserID: t.UserID, TaskID: t.TaskID} }
+
 func (t *Task) run() runKey {
-	return runKey{Key: Key{UserID: t.UserID, TaskID: t.TaskID}, lane: t.Lane, partition: t.Partition}
+	return runKey{Key: t.Key(), lane: t.Lane, partition: t.Partition}
 }
 
 // newer orders runs of one identity: the one created last is shown.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aiecs/tasklane/internal/cursor"
+	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -61,20 +62,13 @@ func New(c Config) (*View, error) {
 	}, nil
 }
 
-// Pauses between sessions that failed.
-const (
-	minPause = 100 * time.Millisecond
-	maxPause = 5 * time.Second
-)
-
 // Run follows the topics until ctx ends, and returns nil then. It waits for
 // topics that are not there yet and for brokers that do not answer, and rebuilds
 // the database when it has to. Any other error means that it cannot go on:
 // [ErrTaken], or a directory that cannot be used.
 func (v *View) Run(ctx context.Context) error {
-	wait := minPause
+	pauses := pace.Backoff{First: 100 * time.Millisecond, Longest: 5 * time.Second, Steady: time.Minute}
 	for ctx.Err() == nil {
-		started := time.Now()
 		err := v.session(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -89,24 +83,9 @@ func (v *View) Run(ctx context.Context) error {
 		default:
 			v.logger.Warn("task view was interrupted, it goes on where it was", "error", err)
 		}
-		if time.Since(started) > time.Minute {
-			wait = minPause
-		}
-		sleep(ctx, wait)
-		wait = min(2*wait, maxPause)
+		pauses.Wait(ctx)
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Ready is closed when the view has first reached the ends that the topics had

@@ -10,6 +10,7 @@
 // Which attempt is followed by another, when, and what the end is called is
 // decided by the processor's own code. Waits between attempts pass at once.
 // Time limits and what a handler sleeps are real time, or virtual in a bubble of
-// testing/synctest. What depends on other tasks (queues, priorities, limits,
-// duplicates) or on the log (fences, take-over, not_before) is not here.
+// testing/synctest. Unique tasks that are run [WithClaims] are duplicates of one
+// another. What else depends on other tasks (queues, priorities, limits) or on the
+// log (fences, take-over, not_before) is not here.
 package processortest

@@ -39,6 +39,7 @@ type run struct {
 	passed       time.Duration // that attempts were waited for, without waiting
 	failed, lost int
 	checkpoints  map[string]jsontext.Value
+	claims       *Claims // nil if the task is alone in its shard
 }
 
 func newRun(t testing.TB, service processor.Service, task schemas.Task) *run {
@@ -69,6 +70,15 @@ func (r *run) toEnd() {
 		r.end(*end)
 		return
 	}
+	if r.unique() {
+		r.attempts()
+		r.disclaim()
+	}
+}
+
+// attempts runs the task until it has ended.
+func (r *run) attempts() {
+	r.t.Helper()
 	for len(r.outcome.Attempts) < maxAttempts {
 		if at := r.task.ExpiresAt; at != nil && !r.now().Before(at.Time) {
 			r.end(processor.Ending{

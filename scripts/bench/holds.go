@@ -18,7 +18,7 @@ type hold struct {
 }
 
 func holds() []hold {
-	return []hold{{"hang", measureHang}, {"sleep", measureSleep}, {"delay", measureDelay}, {"fair", measureFair}, {"wait", measureWait}}
+	return []hold{{"hang", measureHang}, {"sleep", measureSleep}, {"delay", measureDelay}, {"fair", measureFair}, {"wait", measureWait}, {"backlog", measureBacklog}}
 }
 
 // measureHolds measures those that were asked for, one after the other.
@@ -48,13 +48,14 @@ func fast(slots int) processor.Config {
 // the processor's, so that the machine's other work tells little.
 const (
 	hangSlots = 64
-	hangMS    = 20 // what the others take
-	hangTasks = 32_000
-	hangLimit = 30 * time.Second
+	hangMS    = 20              // what the others take
+	hangTasks = 32_000          // ten seconds of them
+	hangLimit = 8 * time.Second // so that the run sees its end
 )
 
 // measureHang compares the throughput beside one task a partition that never
-// returns with that of a processor without, in turns.
+// returns, until the hard limit ends the first of them, with that of a processor
+// without, in turns.
 func measureHang(ctx context.Context, o options) error {
 	var without, beside float64
 	for range 2 {
@@ -100,29 +101,54 @@ func hangRun(ctx context.Context, o options, hangs int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	perSecond, ended, err := s.rate(ctx, want)
-	if err == nil && hangs > 0 {
-		fmt.Printf("hang   ended at their limit meanwhile: %d of %d\n", ended[schemas.TimedOut], hangs)
+	if hangs == 0 {
+		return s.rate(ctx, want)
 	}
-	return perSecond, err
+	return s.rateBeside(ctx, want, hangs)
+}
+
+// rateBeside is how many tasks a second were completed until the first of those
+// that never return was ended. It waits for the end of all.
+func (s *scene) rateBeside(ctx context.Context, want, hangs int) (float64, error) {
+	var first, last, limit time.Time
+	completed, before, timedOut := 0, 0, 0
+	err := s.follow(ctx, func(e *event) bool {
+		switch {
+		case e.started() && first.IsZero():
+			first = e.at
+		case e.Status == schemas.Completed && e.ended():
+			completed++
+			if limit.IsZero() {
+				before, last = completed, e.at
+			}
+		case e.Status == schemas.TimedOut && e.ended():
+			timedOut++
+			if limit.IsZero() {
+				limit = e.at
+			}
+		}
+		return completed >= want && timedOut >= hangs
+	})
+	fmt.Printf("hang   all %d ended at their limit, when %d of %d others were completed\n", timedOut, before, want)
+	return float64(before) / max(last.Sub(first).Seconds(), 1e-3), err
 }
 
 // rate is how many tasks a second were completed, from the first start to the
-// last end, and how the tasks ended.
-func (s *scene) rate(ctx context.Context, want int) (float64, map[schemas.Status]int, error) {
+// last end.
+func (s *scene) rate(ctx context.Context, want int) (float64, error) {
 	var first, last time.Time
-	ended := map[schemas.Status]int{}
+	completed := 0
 	err := s.follow(ctx, func(e *event) bool {
 		switch {
 		case e.started() && first.IsZero():
 			first = e.at
 		case e.ended():
 			last = e.at
-			ended[e.Status]++
+			completed++
 		}
-		return ended[schemas.Completed] >= want
+		return completed >= want
 	})
-	return float64(want) / max(last.Sub(first).Seconds(), 1e-3), ended, err
+	return float64(want) / max(last.Sub(first).Seconds(), 1e-3), err
 }
 
 const (
@@ -130,29 +156,35 @@ const (
 	sleepSeconds = 60
 )
 
-// measureSleep is a minute's worth of tasks that wait a second each.
+// measureSleep is a minute's worth of tasks that wait a second each. They are
+// there before the clock starts, and the processor is a process of its own.
 func measureSleep(ctx context.Context, o options) error {
-	ctx, s, err := newScene(ctx, o, fast(sleepSlots))
+	ctx, s, err := emptyScene(ctx, o, fast(sleepSlots))
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	want, used := o.scaled(sleepSlots*sleepSeconds), cpuTime()
-	sent := make(chan error, 1)
-	go func() {
-		sent <- s.send(ctx, want, func(n int) (string, []byte) {
-			user := fmt.Sprint("user-", n%o.users)
-			return user, debugTask(fmt.Sprint("t-", n), user, "sleep", `{"ms":1000}`, "")
-		})
-	}()
-	perSecond, _, err := s.rate(ctx, want)
+	want := o.scaled(sleepSlots * sleepSeconds)
+	err = s.send(ctx, want, func(n int) (string, []byte) {
+		user := fmt.Sprint("user-", n%o.users)
+		return user, debugTask(fmt.Sprint("t-", n), user, "sleep", `{"ms":1000}`, "")
+	})
 	if err != nil {
 		return err
 	}
-	if err := <-sent; err != nil {
+	p, err := s.startApart(ctx, sleepSlots)
+	if err != nil {
 		return err
 	}
-	fmt.Printf("sleep  %d tasks of 1 s on %d slots: %.0f tasks/s, %.1f %% of the ideal; %.1f µs of CPU a task, sender and reader included\n",
-		want, sleepSlots, perSecond, 100*perSecond/sleepSlots, inMicroseconds((cpuTime()-used)/time.Duration(want)))
+	perSecond, err := s.rate(ctx, want)
+	if err != nil {
+		return err
+	}
+	used, err := p.stop()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("sleep  %d tasks of 1 s on %d slots: %.0f tasks/s, %.1f %% of the ideal; the processor used %.1f µs of CPU a task and at most %d MiB\n",
+		want, sleepSlots, perSecond, 100*perSecond/sleepSlots, inMicroseconds(used.cpu)/float64(want), used.peakBytes>>20)
 	return nil
 }

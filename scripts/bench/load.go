@@ -23,8 +23,8 @@ func (o options) client(opts ...kgo.Opt) (*kgo.Client, error) {
 }
 
 // load is what a run sends: count records, as fast as possible or at a rate per
-// second. value makes the i-th,
-// of a user.
+// second. value makes the i-th, of a user: as it is sent, or all of them before
+// the clock starts if [load.prepare] is called.
 type load struct {
 	client *kgo.Client
 	topic  string
@@ -32,6 +32,26 @@ type load struct {
 	rate   int
 	users  int
 	value  func(i, user int) []byte
+	made   [][]byte
+}
+
+// prepare makes all values, so that a run as fast as possible does not measure
+// their making.
+func (l *load) prepare() {
+	if l.rate > 0 {
+		return // they say when they were sent
+	}
+	l.made = make([][]byte, l.count)
+	for i := range l.made {
+		l.made[i] = l.value(i, i%l.users)
+	}
+}
+
+func (l *load) valueOf(i int) []byte {
+	if l.made != nil {
+		return l.made[i]
+	}
+	return l.value(i, i%l.users)
 }
 
 // send produces the load and waits for the acknowledgements.
@@ -44,7 +64,7 @@ func (l *load) send(ctx context.Context) error {
 				return err
 			}
 		}
-		record := &kgo.Record{Topic: l.topic, Key: fmt.Append(nil, "user-", i%l.users), Value: l.value(i, i%l.users)}
+		record := &kgo.Record{Topic: l.topic, Key: fmt.Append(nil, "user-", i%l.users), Value: l.valueOf(i)}
 		l.client.Produce(ctx, record, func(_ *kgo.Record, err error) {
 			if err != nil {
 				select {

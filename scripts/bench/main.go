@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/aiecs/tasklane/internal/broker"
+	"github.com/aiecs/tasklane/internal/memory"
 )
 
 type options struct {
@@ -46,10 +47,13 @@ func main() {
 	flag.IntVar(&o.users, "users", 1000, "users the tasks belong to")
 	flag.IntVar(&o.slots, "slots", 20_000, "tasks that may run at once")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the pipeline's throughput run, or of what must hold, to this file, and what the process allocated to the same with .allocs")
-	flag.StringVar(&o.holds, "holds", "", "measure what must hold instead: a comma list of hang, sleep, delay, fair, wait; or all")
+	flag.StringVar(&o.holds, "holds", "", "measure what must hold instead: a comma list of hang, sleep, delay, fair, wait, backlog; or all")
+	var serve string
+	flag.StringVar(&serve, "serve", "", "run a processor on the topics of this prefix until standard input ends; for this program's own use")
 	flag.Float64Var(&o.scale, "scale", 1, "size of those runs, as a share of what the targets are about")
 	flag.Parse()
-	if err := run(o, brokers); err != nil {
+	memory.Choose(os.Environ(), memory.Available()).Apply() // as the binary does
+	if err := run(o, brokers, serve); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -62,11 +66,14 @@ const (
 	holdTimeout = 10 * time.Minute
 )
 
-func run(o options, brokers string) error {
+func run(o options, brokers, serve string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	name := "Apache Kafka at " + brokers
 	o.brokers = strings.Split(brokers, ",")
+	if serve != "" {
+		return o.serve(ctx, serve)
+	}
 	if brokers == "" {
 		name = "embedded broker"
 		addr, stop, err := embed(ctx)

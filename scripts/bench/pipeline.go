@@ -42,7 +42,7 @@ func measurePipeline(ctx context.Context, o options, count, rate int) (result, e
 		return result{}, err
 	}
 	defer reader.Close()
-	ends := counter{client: reader, want: count, rate: rate, end: endOf(topics)}
+	ends := counter{client: reader, want: count, rate: rate, end: endOf(rate > 0)}
 	sent := load{client: source, topic: topics.Lane(schemas.LaneFast), count: count, rate: rate, users: o.users, value: echoTask}
 	return measure(ctx, &sent, &ends)
 }
@@ -72,14 +72,18 @@ func (o options) process(ctx context.Context, c processor.Config, fail context.C
 	return func() { cancel(); <-done }, nil
 }
 
-// endOf tells ends by the fold and the event. The time a task was sent is in
-// its input, because the journal's records have the broker's time.
-func endOf(topics schemas.Topics) func(*kgo.Record) (time.Time, bool) {
+// endOf tells ends by the fold and the event. The time a task was sent is in its
+// input, because the journal's records have the broker's time; it is looked for
+// only if it is wanted.
+func endOf(timed bool) func(*kgo.Record) (time.Time, bool) {
 	fold := journal.NewFold(nil)
 	return func(r *kgo.Record) (time.Time, bool) {
 		stamp, ok := journal.ReadStamp(r.Headers)
-		if !ok || !fold.Step(stamp).Counted() || len(r.Key) == 0 {
+		if !ok || !fold.Step(stamp).Counted() || len(r.Key) == 0 || !completed(r.Value) {
 			return time.Time{}, false
+		}
+		if !timed {
+			return time.Time{}, true
 		}
 		return sentAt(r.Value)
 	}

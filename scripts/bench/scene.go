@@ -42,7 +42,19 @@ func (e *event) ended() bool   { return e.Kind == schemas.KindState && e.Status.
 // newScene starts a processor and gives its group the time to form. The context
 // ends with the processor, if that ends by itself.
 func newScene(parent context.Context, o options, c processor.Config) (ctx context.Context, s *scene, err error) {
-	s = &scene{options: o, config: c, fold: journal.NewFold(nil)}
+	if ctx, s, err = emptyScene(parent, o, c); err != nil {
+		return nil, nil, err
+	}
+	if err := s.start(ctx); err != nil {
+		s.close()
+		return nil, nil, err
+	}
+	return ctx, s, sleepUntil(ctx, time.Now().Add(groupTime))
+}
+
+// emptyScene has no processor yet: tasks that are sent now are a backlog.
+func emptyScene(parent context.Context, o options, c processor.Config) (ctx context.Context, s *scene, err error) {
+	s = &scene{options: o, config: c, fold: journal.NewFold(nil), stop: func() {}}
 	s.config.Topics = schemas.Topics{Prefix: fmt.Sprint("bench-", time.Now().UnixNano(), ".")}
 	if s.source, err = o.client(kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		return nil, nil, err
@@ -59,15 +71,10 @@ func newScene(parent context.Context, o options, c processor.Config) (ctx contex
 		return nil, nil, err
 	}
 	ctx, s.fail = context.WithCancelCause(parent)
-	if err := s.start(ctx); err != nil {
-		s.close()
-		return nil, nil, err
-	}
-	return ctx, s, sleepUntil(ctx, time.Now().Add(groupTime))
+	return ctx, s, nil
 }
 
-func (s *scene) start(ctx context.Context) (err error) {
-	s.stop = func() {}
+func (s *scene) start(ctx context.Context) error {
 	stop, err := s.options.process(ctx, s.config, s.fail)
 	if err == nil {
 		s.stop = stop

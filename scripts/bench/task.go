@@ -8,7 +8,8 @@ import (
 )
 
 var (
-	statusCompleted = []byte(`"status":"completed"`)
+	// Not from its quote on: a text with few quotes before it is found faster.
+	statusCompleted = []byte(`completed","step":`)
 	sentMember      = []byte(`"sent_ns":`)
 	filler          = strings.Repeat("x", 200)
 )
@@ -23,13 +24,13 @@ func echoTask(i, user int) []byte {
 	return append(append(b, filler...), `"}}`...)
 }
 
-// sentAt is when the task of a completed event was sent; false for every other
-// event. It looks for bytes instead of parsing, so that the measuring side costs
-// the pipeline no more than it costs the ceiling.
+// completed reports whether an event is a task's end. It looks for bytes instead of
+// parsing, so that the measuring side costs the pipeline no more than it costs
+// the ceiling.
+func completed(event []byte) bool { return bytes.Contains(event, statusCompleted) }
+
+// sentAt is when the task of a completed event was sent.
 func sentAt(event []byte) (time.Time, bool) {
-	if !bytes.Contains(event, statusCompleted) {
-		return time.Time{}, false
-	}
 	_, rest, found := bytes.Cut(event, sentMember)
 	if !found {
 		return time.Time{}, false

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aiecs/tasklane/scripts/chaos/checker"
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 // arena is the installation under fire: broker, processors, load, and what
@@ -81,7 +82,7 @@ func (a *arena) startReady(ctx context.Context, w *worker) error {
 	if err := w.start(); err != nil {
 		return err
 	}
-	return w.current().waitReady(ctx)
+	return w.current().WaitReady(ctx)
 }
 
 // close ends every process that was started.
@@ -207,12 +208,12 @@ const workerMemory = 512 << 20
 func (a *arena) sample(at time.Time) {
 	var all []checker.Memory
 	for _, w := range a.workers {
-		if p := w.current(); p != nil && p.running() {
-			all = append(all, checker.Memory{Process: w.name, At: at, Bytes: resident(p.command.Process.Pid), Limit: workerMemory})
+		if p := w.current(); p != nil && p.Running() {
+			all = append(all, checker.Memory{Process: w.name, At: at, Bytes: program.Resident(p.PID()), Limit: workerMemory})
 		}
 	}
 	for n, pid := range a.broker.PIDs() {
-		all = append(all, checker.Memory{Process: fmt.Sprint("broker-", n+1), At: at, Bytes: resident(pid), Limit: a.broker.MemoryLimit()})
+		all = append(all, checker.Memory{Process: fmt.Sprint("broker-", n+1), At: at, Bytes: program.Resident(pid), Limit: a.broker.MemoryLimit()})
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -30,8 +30,10 @@ type book struct {
 	done    map[string]bool   // tasks that have ended
 	owner   map[string]string // worker by shard
 	fences  []fence
-	counts  map[string]int // of what evidence is made: ends by status and code, and so on
-	stale   map[string]int // records that do not count, by worker
+	again   map[string]bool // "user/task" that have been started more than once and not ended
+	convict []string        // tasks that were given up because their workers were lost
+	counts  map[string]int  // of what evidence is made: ends by status and code, and so on
+	stale   map[string]int  // records that do not count, by worker
 	awaited []*takeOver
 	recent  []*checker.Record // the last events that counted
 }
@@ -61,6 +63,7 @@ type event struct {
 	Kind    string `json:"kind"`
 	Status  string `json:"status"`
 	Worker  string `json:"worker"`
+	Attempt int    `json:"attempt"`
 	Code    string `json:"error_code"`
 	Waiting *struct {
 		For string `json:"for"`
@@ -84,7 +87,7 @@ func newBook(brokers []string) (*book, error) {
 	return &book{
 		client: client, fold: checker.Fold{}, digests: map[string]checker.Digest{}, next: map[int32]int64{},
 		running: map[string]string{}, open: map[string]bool{}, done: map[string]bool{}, owner: map[string]string{},
-		counts: map[string]int{}, stale: map[string]int{},
+		again: map[string]bool{}, counts: map[string]int{}, stale: map[string]int{},
 	}, nil
 }
 
@@ -156,6 +159,9 @@ func (b *book) note(shard string, e *event) {
 	switch e.Status {
 	case "running":
 		b.running[work] = e.Worker
+		if e.Attempt > 1 {
+			b.again[id] = true
+		}
 		return
 	case "pending":
 		delete(b.running, work)
@@ -165,6 +171,10 @@ func (b *book) note(shard string, e *event) {
 		return
 	}
 	delete(b.running, work)
+	if e.Code == "worker_lost" {
+		b.convict = append(b.convict, id)
+	}
+	delete(b.again, id)
 	b.counts["ended"]++
 	b.counts[strings.TrimSpace(e.Status+" "+e.Code)]++
 	delete(b.open, id)
@@ -277,6 +287,27 @@ func (b *book) fencesBy(worker string) int {
 	count := 0
 	for _, f := range b.fences {
 		if f.worker == worker {
+			count++
+		}
+	}
+	return count
+}
+
+// startedAgain is the tasks that have been started more than once and not ended.
+func (b *book) startedAgain() map[string]bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.again)
+}
+
+// convicted is the tasks that were given up because their workers were lost,
+// beside those of which some already had been.
+func (b *book) convicted(beside map[string]bool) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	count := 0
+	for _, id := range b.convict {
+		if !beside[id] {
 			count++
 		}
 	}

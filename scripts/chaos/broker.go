@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 // broker is what the processors work on; its nodes can be killed and frozen.
@@ -33,7 +35,7 @@ type broker interface {
 // embedded is the embedded broker in a process of its own.
 type embedded struct {
 	binary, dir, addr string
-	process           *process
+	process           *program.Process
 }
 
 func newEmbedded(ctx context.Context, binary, dir string) (*embedded, error) {
@@ -49,16 +51,16 @@ func (e *embedded) Addrs() []string    { return []string{e.addr} }
 func (e *embedded) MemoryLimit() int64 { return 1 << 30 }
 
 func (e *embedded) PIDs() []int {
-	if e.process == nil || !e.process.running() {
+	if e.process == nil || !e.process.Running() {
 		return nil
 	}
-	return []int{e.process.command.Process.Pid}
+	return []int{e.process.PID()}
 }
 
 func (e *embedded) Signal(_ int, s syscall.Signal) error {
-	e.process.signal(s)
+	e.process.Signal(s)
 	if s == syscall.SIGKILL {
-		<-e.process.exited
+		<-e.process.Exited()
 	}
 	return nil
 }
@@ -68,17 +70,17 @@ func (e *embedded) Start(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	e.process, err = launch(e.binary, "broker", filepath.Join(e.dir, "broker.log"), "broker", "--broker-addr", e.addr,
+	e.process, err = program.Launch(e.binary, "broker", filepath.Join(e.dir, "broker.log"), "broker", "--broker-addr", e.addr,
 		"--data-dir", filepath.Join(e.dir, "broker"), "--log-format", "json")
 	if err != nil {
 		return err
 	}
-	return e.process.waitReady(ctx)
+	return e.process.WaitReady(ctx)
 }
 
 func (e *embedded) Close() {
 	if e.process != nil {
-		_ = e.process.stop()
+		_ = e.process.Stop()
 	}
 }
 
@@ -111,7 +113,7 @@ func (k *kafka) pid(node int) int {
 func (k *kafka) PIDs() []int {
 	var pids []int
 	for node := range k.nodes {
-		if pid := k.pid(node); pid > 0 && resident(pid) > 0 {
+		if pid := k.pid(node); pid > 0 && program.Resident(pid) > 0 {
 			pids = append(pids, pid)
 		}
 	}
@@ -128,7 +130,7 @@ func (k *kafka) Signal(node int, s syscall.Signal) error {
 		return fmt.Errorf("signal node %d: %w", node+1, err)
 	}
 	for range 500 {
-		if s != syscall.SIGKILL || resident(pid) == 0 {
+		if s != syscall.SIGKILL || program.Resident(pid) == 0 {
 			break
 		}
 		<-time.NewTimer(10 * time.Millisecond).C
@@ -137,7 +139,27 @@ func (k *kafka) Signal(node int, s syscall.Signal) error {
 }
 
 func (k *kafka) Start(ctx context.Context) error {
+	if len(k.PIDs()) == 0 {
+		if err := k.free(); err != nil {
+			return err
+		}
+	}
 	return k.script(ctx, "up.sh", strconv.Itoa(k.nodes))
+}
+
+// free wants nobody else on the ports: a node that is killed would be replaced by
+// a node of another cluster.
+func (k *kafka) free() error {
+	for _, addr := range k.Addrs() {
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
+		if err != nil {
+			return fmt.Errorf("start Apache Kafka: %w; choose other ports with -kafka-port", err)
+		}
+		if err := l.Close(); err != nil {
+			return fmt.Errorf("start Apache Kafka: %w", err)
+		}
+	}
+	return nil
 }
 
 func (k *kafka) Close() {

@@ -123,9 +123,11 @@ func runFail(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	return seen() - before, err
 }
 
-// runExit sends one task that ends its process once and one that always does.
+// runExit sends one task that ends its process once and one that always does. Tasks
+// that lost attempts to what was done before have fewer left, and are not looked at.
 func runExit(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
-	before, convicted := a.unasked(), a.book.count("failed worker_lost")
+	before, again := a.unasked(), a.book.startedAgain()
+	convicted := a.book.convicted(again)
 	tasks := several(random, 1, task{name: "exit", input: map[string]any{"times": 1}})
 	tasks = append(tasks, several(random, 1, task{name: "exit"})...)
 	a.load.send(tasks...)
@@ -133,7 +135,7 @@ func runExit(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	if !done {
 		a.note("tasks that end their process have not ended after %v", 20*a.config.session)
 	}
-	if n := a.book.count("failed worker_lost") - convicted; n > 1 {
+	if n := a.book.convicted(again) - convicted; n > 1 {
 		a.note("%d tasks were given up as worker_lost, and one of them at most ends its process", n)
 	}
 	return a.unasked() - before, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aiecs/tasklane/scripts/chaos/proxy"
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 // worker is a place for a processor: a data directory, a proxy to the broker
@@ -23,7 +24,7 @@ type worker struct {
 	proxy  *proxy.Proxy
 
 	mu      sync.Mutex
-	process *process
+	process *program.Process
 	wanted  bool
 	unasked int // times it ended by itself
 	guards  sync.WaitGroup
@@ -61,7 +62,7 @@ func (w *worker) start() error {
 }
 
 func (w *worker) launch() error {
-	p, err := launch(w.config.binary, w.name, filepath.Join(w.config.dir, w.name+".log"), w.args()...)
+	p, err := program.Launch(w.config.binary, w.name, filepath.Join(w.config.dir, w.name+".log"), w.args()...)
 	if err != nil {
 		return err
 	}
@@ -71,8 +72,8 @@ func (w *worker) launch() error {
 }
 
 // guard starts another process when this one ends unasked.
-func (w *worker) guard(p *process) {
-	<-p.exited
+func (w *worker) guard(p *program.Process) {
+	<-p.Exited()
 	<-time.NewTimer(restartAfter).C
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -83,26 +84,26 @@ func (w *worker) guard(p *process) {
 }
 
 // take makes the process no longer wanted and returns it.
-func (w *worker) take() *process {
+func (w *worker) take() *program.Process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wanted = false
 	return w.process
 }
 
-func (w *worker) kill() { w.take().kill() }
+func (w *worker) kill() { w.take().Kill() }
 
 // stop ends the processor in order.
-func (w *worker) stop() error { return w.take().stop() }
+func (w *worker) stop() error { return w.take().Stop() }
 
-func (w *worker) current() *process {
+func (w *worker) current() *program.Process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.process
 }
 
-func (w *worker) freeze() { w.current().signal(syscall.SIGSTOP) }
-func (w *worker) thaw()   { w.current().signal(syscall.SIGCONT) }
+func (w *worker) freeze() { w.current().Signal(syscall.SIGSTOP) }
+func (w *worker) thaw()   { w.current().Signal(syscall.SIGCONT) }
 
 func (w *worker) ended() int {
 	w.mu.Lock()
@@ -112,9 +113,9 @@ func (w *worker) ended() int {
 
 // close ends everything that belongs to the worker.
 func (w *worker) close() {
-	if p := w.take(); p != nil && p.running() {
-		p.signal(syscall.SIGCONT)
-		p.kill()
+	if p := w.take(); p != nil && p.Running() {
+		p.Signal(syscall.SIGCONT)
+		p.Kill()
 	}
 	w.guards.Wait()
 	w.proxy.Close()

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Prepares the Kafka clients of other languages: a Python environment with
-# confluent-kafka, kcat, and the Java program. Can be run again at any time; what
-# is there already is kept.
+# Prepares the clients of other languages: a Python environment with
+# confluent-kafka and python-socketio, kcat, the Java program, and a Node
+# directory with socket.io-client. Can be run again at any time; what is there
+# already is kept.
 #
-#   setup.sh [python] [kcat] [java]     (all three if none is named)
+#   setup.sh [python] [kcat] [java] [node]     (all four if none is named)
 #
 # Everything goes to ${TASKLANE_CACHE:-$HOME/.cache/tasklane}/clients, except
 # kcat, which is the system's own package.
@@ -26,10 +27,20 @@ need() {
 setup_python() {
   need python3 "Python 3.9 or newer"
   local venv="$cache/venv"
-  if "$venv/bin/python" -c 'import confluent_kafka' 2>/dev/null; then return; fi
+  if "$venv/bin/python" -c 'import confluent_kafka, socketio, websocket, requests' 2>/dev/null; then return; fi
   rm -rf "$venv"
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet 'confluent-kafka>=2.6,<3'
+  "$venv/bin/pip" install --quiet 'confluent-kafka>=2.6,<3' 'python-socketio[client]>=5.11,<6'
+}
+
+setup_node() {
+  need node "Node 18 or newer"
+  need npm "npm"
+  local dir="$cache/node"
+  if (cd "$dir" 2>/dev/null && node -e 'require("socket.io-client")' 2>/dev/null); then return; fi
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  npm install --silent --no-audit --no-fund --prefix "$dir" 'socket.io-client@^4.7'
 }
 
 as_root() {
@@ -58,14 +69,16 @@ setup_java() {
   echo "$source" >"$stamp"
 }
 
-[ $# -gt 0 ] || set -- python kcat java
+[ $# -gt 0 ] || set -- python kcat java node
 for client in "$@"; do
   case $client in
-    python | kcat | java) "setup_$client" ;;
-    *) echo "setup: no client $client; there are python, kcat and java" >&2; exit 2 ;;
+    python | kcat | java | node) "setup_$client" ;;
+    *) echo "setup: no client $client; there are python, kcat, java and node" >&2; exit 2 ;;
   esac
 done
 
 echo "python: $cache/venv/bin/python $here/submit.py BROKERS TOPIC COUNT USER_PREFIX"
 echo "kcat:   $here/kcat.sh BROKERS TOPIC COUNT USER_PREFIX"
+echo "watch:  $cache/venv/bin/python $here/watch.py ADDRESS USER TRANSPORTS COUNT"
+echo "        NODE_PATH=$cache/node/node_modules node $here/watch.cjs ADDRESS USER TRANSPORTS COUNT"
 echo "java:   java -cp '$cache/java/submit.jar:$cache/java/libs/*' tasklane.Submit BROKERS TOPIC COUNT USER_PREFIX"

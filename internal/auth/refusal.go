@@ -1,0 +1,119 @@
+package auth
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Reason is why a caller is not let in, as the metrics count it.
+type Reason string
+
+// The reasons there are.
+const (
+	Missing      Reason = "missing"
+	Malformed    Reason = "malformed"
+	TooLarge     Reason = "too_large"
+	Algorithm    Reason = "algorithm"
+	UnknownKey   Reason = "unknown_key"
+	Signature    Reason = "signature"
+	Expired      Reason = "expired"
+	NotYetValid  Reason = "not_yet_valid"
+	WrongIssuer  Reason = "issuer"
+	WrongAud     Reason = "audience"
+	BadSubject   Reason = "subject"
+	BadTicket    Reason = "ticket"
+	LateTicket   Reason = "ticket_expired"
+	UsedTicket   Reason = "ticket_used"
+	OtherUser    Reason = "other_user"
+	AdminOnly    Reason = "admin_only"
+	KeysMissing  Reason = "keys_missing"
+	KeysWaiting  Reason = "keys_waiting"
+	TicketsFull  Reason = "tickets_full"
+	TokenInQuery Reason = "token_in_query"
+)
+
+// RefusalError is a caller that is not let in. Its texts hold nothing of what the
+// caller sent.
+type RefusalError struct{ Reason Reason }
+
+// Error says why.
+func (r *RefusalError) Error() string { return "not authorised: " + r.Detail() }
+
+// Status is the HTTP status to answer with: 401 for a caller who has to prove
+// itself (again), 403 for one who may not do this, 503 for one who should come
+// back.
+func (r *RefusalError) Status() int {
+	switch r.Reason {
+	case OtherUser, AdminOnly:
+		return http.StatusForbidden
+	case KeysMissing, KeysWaiting, TicketsFull:
+		return http.StatusServiceUnavailable
+	case TokenInQuery:
+		return http.StatusBadRequest
+	}
+	return http.StatusUnauthorized
+}
+
+// Detail says what is wrong and what to do about it.
+func (r *RefusalError) Detail() string {
+	switch r.Reason {
+	case Missing:
+		return "this server wants to know who you are; send Authorization: Bearer TOKEN"
+	case Malformed:
+		return "the token is no signed JWT with sub and exp, or is given more than once; send one, as Authorization: Bearer TOKEN"
+	case TooLarge:
+		return "the token is larger than 8 KiB"
+	case Algorithm:
+		return "the token's algorithm is not accepted; use HS256, RS256, ES256 or EdDSA"
+	case UnknownKey:
+		return "the token is signed by a key that is not known here"
+	case Signature:
+		return "the token's signature is not right"
+	case Expired:
+		return "the token has expired; get a new one"
+	case NotYetValid:
+		return "the token is not valid yet; check the clocks of this server and of the token's issuer"
+	case WrongIssuer:
+		return "the token is from another issuer"
+	case WrongAud:
+		return "the token is for another audience"
+	case BadSubject:
+		return "the token's sub cannot be a user_id, which has 1 to 200 characters"
+	}
+	return r.otherDetail()
+}
+
+func (r *RefusalError) otherDetail() string {
+	switch r.Reason {
+	case BadTicket:
+		return "the ticket is not one of this installation, or of another instance; get a new one"
+	case LateTicket:
+		return "the ticket has expired; get a new one"
+	case UsedTicket:
+		return "the ticket was used before; get a new one"
+	case OtherUser:
+		return "the token is for another user than the user_id that is named"
+	case AdminOnly:
+		return "only a token with the admin scope may do this"
+	case KeysMissing:
+		return "the keys that tokens are checked with cannot be had just now; try again"
+	case KeysWaiting:
+		return "too many callers wait for the keys that tokens are checked with; try again"
+	case TicketsFull:
+		return "too many tickets are in use; try again"
+	case TokenInQuery:
+		return "tokens are not taken from the query, where they would end up in logs; use the Authorization header, a subprotocol, the first message or a ticket"
+	}
+	return string(r.Reason)
+}
+
+// Challenge is the value of WWW-Authenticate (RFC 6750) for a 401, else "".
+func (r *RefusalError) Challenge() string {
+	switch {
+	case r.Status() != http.StatusUnauthorized:
+		return ""
+	case r.Reason == Missing:
+		return `Bearer realm="tasklane"`
+	}
+	return `Bearer realm="tasklane", error="invalid_token", error_description="` + strings.ReplaceAll(r.Detail(), `"`, "'") + `"`
+}

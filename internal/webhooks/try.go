@@ -1,0 +1,210 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// rereadPause is the wait after a body could not be read again.
+const rereadPause = 5 * time.Second
+
+// restore reads the commit and the deliveries that are open.
+func (m *membership) restore(b *book) error {
+	at, err := m.ledger.mark(b.ctx, b.partition)
+	if err != nil {
+		return err
+	}
+	b.begin(at)
+	return m.ledger.read(b.ctx, b.partition, at.open, func(e entry, offset int64, err error) {
+		if err != nil {
+			m.courier.metrics.invalid.Inc()
+			m.courier.log.Error("a record of task-webhooks is none and is passed over", "partition", b.partition, "offset", offset, "error", err)
+			return
+		}
+		b.restore(e, offset)
+	})
+}
+
+// dispatch begins the tries that the queue names.
+func (m *membership) dispatch(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		m.mu.Lock()
+		d, until := m.queue.next(time.Now())
+		if d != nil {
+			d.book.trying++
+			body := m.unkeep(d)
+			m.tries.Go(func() { m.try(d, body) })
+		}
+		m.mu.Unlock()
+		if d != nil {
+			continue
+		}
+		var due <-chan time.Time
+		if !until.IsZero() {
+			timer.Reset(time.Until(until))
+			due = timer.C
+		}
+		select {
+		case <-m.changed:
+		case <-due:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// try makes one try and writes down what came of it.
+func (m *membership) try(d *delivery, body []byte) {
+	if body == nil {
+		var err error
+		body, err = m.ledger.body(d.book.ctx, d)
+		m.courier.metrics.reread.Inc()
+		if err != nil && !errors.Is(err, errRecordGone) {
+			m.putOff(d, err)
+			return
+		}
+	}
+	a := answer{reason: errRecordGone.Error(), final: true}
+	if body != nil {
+		began := time.Now()
+		a = m.courier.sender.send(d.book.ctx, &d.entry, body)
+		m.courier.metrics.try.UpdateDuration(began)
+	}
+	if a.status == 0 && d.book.ctx.Err() != nil {
+		m.putOff(d, d.book.ctx.Err()) // cut off; whoever has the partition next makes it again
+		return
+	}
+	j := m.cfg.judge(d, a, body, time.Now())
+	offset, err := m.write(d, j, body)
+	if err != nil {
+		m.fail(err)
+		m.putOff(d, err)
+		return
+	}
+	m.finish(d, j, offset)
+}
+
+// judgement is what becomes of a delivery after a try.
+type judgement struct {
+	next   entry // the record to write
+	target verdict
+	pause  time.Duration // how long the target is left alone, as it asked
+	letter string        // why there is a dead letter, "" for none
+	tries  int
+	reason string
+	// refused says that the address was.
+	refused bool
+}
+
+// judge decides about a delivery after a try.
+func (c *Config) judge(d *delivery, a answer, body []byte, now time.Time) judgement {
+	j := judgement{tries: d.tries + 1, reason: a.reason, refused: a.refused, target: fails}
+	if a.works() {
+		j.target = works
+	}
+	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
+		j.pause = a.after
+	}
+	due := now.Add(max(c.backoff(j.tries), a.after))
+	switch {
+	case a.reason == "":
+		j.next = d.ended(delivered)
+	case a.status == http.StatusGone:
+		j.next = d.ended(gone)
+	case a.final:
+		j.letter, j.target = a.reason, unknown
+	case j.tries >= c.MaxTries:
+		j.letter = "given up after " + strconv.Itoa(j.tries) + " tries: " + a.reason
+	case due.After(d.created.Add(c.MaxAge)):
+		j.letter = "given up after " + strconv.Itoa(j.tries) + " tries in " + c.MaxAge.String() + ": " + a.reason
+	default:
+		j.next = d.again(body, due)
+	}
+	if j.letter != "" {
+		j.next = d.ended(failed)
+	}
+	return j
+}
+
+// write writes down a judgement: first the dead letter, if there is one, so that
+// no end is without it. It goes on while the try's partition is given up.
+func (m *membership) write(d *delivery, j judgement, body []byte) (int64, error) {
+	ctx := context.WithoutCancel(m.ctx)
+	if j.letter != "" {
+		if err := m.ledger.bury(ctx, d, body, j.letter, j.tries); err != nil {
+			return 0, err
+		}
+	}
+	offsets, err := m.ledger.write(ctx, j.next)
+	if err != nil {
+		return 0, err
+	}
+	return offsets[0], nil
+}
+
+// finish takes a judgement in once it is written.
+func (m *membership) finish(d *delivery, j judgement, offset int64) {
+	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := d.book
+	b.took(offset)
+	if j.next.outcome != "" {
+		m.courier.metrics.ended(d, j.next.outcome, now)
+		if j.refused {
+			m.courier.metrics.refused.Inc()
+		}
+		delete(b.open, d.id)
+		m.queue.remove(d)
+	} else {
+		m.courier.metrics.retried.Inc()
+		d.entry, d.offset = j.next, offset
+		d.body = nil // the pause may be long
+	}
+	m.back(d, j.target, j.pause, now)
+	m.report(d, j)
+}
+
+// report logs what an operator may want to know.
+func (m *membership) report(d *delivery, j judgement) {
+	log := m.courier.log.With("delivery", d.id, "target", targetOf(d.url), "tries", j.tries, "reason", j.reason)
+	switch {
+	case j.letter != "":
+		log.Warn("a webhook was given up and is a dead letter")
+	case j.next.outcome == gone:
+		log.Info("a webhook's receiver says that it is gone")
+	case j.next.outcome == "":
+		log.Debug("a webhook is tried again later", "due", j.next.due)
+	}
+}
+
+// putOff ends a try that came to nothing: the delivery stays as it was.
+func (m *membership) putOff(d *delivery, err error) {
+	m.courier.log.Debug("a try of a webhook came to nothing", "delivery", d.id, "error", err)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d.due = time.Now().Add(rereadPause)
+	m.back(d, unknown, 0, time.Now())
+}
+
+// back gives the slot of a try back, and the delivery to the queue if it is still
+// open here. The lock is held.
+func (m *membership) back(d *delivery, v verdict, pause time.Duration, now time.Time) {
+	b := d.book
+	open := b.open[d.id] == d
+	switch {
+	case open && !b.closed:
+		m.queue.wait(d)
+	case open:
+		m.queue.remove(d)
+	}
+	m.queue.done(d, v, pause, now)
+	b.trying--
+	b.settle()
+	signal(m.changed)
+	signal(m.room)
+}

@@ -1,0 +1,232 @@
+package notifier
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A browser that lost its stream waits at random between these before it comes
+// back, so that those of one instance do not all come at once.
+const (
+	retryLeast = time.Second
+	retryMost  = 3 * time.Second
+)
+
+// stream is a session's server-sent events. The request's goroutine writes.
+type stream struct {
+	n       *Notifier
+	w       http.ResponseWriter
+	control *http.ResponseController
+	session *session
+	remote  string
+	// These have room for one signal each.
+	woken, due, killed chan struct{}
+}
+
+// serveSSE answers with a stream of events until the client or the session is
+// gone.
+func (n *Notifier) serveSSE(w http.ResponseWriter, r *http.Request) {
+	a, refused := n.admit(resumed(r))
+	if refused != nil {
+		n.metrics.refused.Inc()
+		refused.write(w)
+		return
+	}
+	k := &stream{
+		n: n, w: w, control: http.NewResponseController(bareWriter(w)), remote: r.RemoteAddr,
+		woken: make(chan struct{}, 1), due: make(chan struct{}, 1), killed: make(chan struct{}, 1),
+	}
+	s := n.begin(k, a.who)
+	if s == nil {
+		n.release()
+		unavailable("The notifier is stopping. Connect again with the last cursor.").write(w)
+		return
+	}
+	k.session = s
+	n.streams.Add(1)
+	defer n.streams.Add(-1)
+	defer n.leave(s)
+	if !k.open() {
+		s.end(closing{code: codeGone})
+		return
+	}
+	n.subscribe(s, a.request, a.from)
+	k.serve(r.Context().Done())
+}
+
+// resumed is the request of a browser that comes back: it says the last id it
+// has seen, which counts and not where its address says to begin.
+func resumed(r *http.Request) *http.Request {
+	last := r.Header.Get("Last-Event-ID")
+	query := r.URL.Query()
+	if last == "" {
+		return r
+	}
+	query.Set("since", last)
+	again := r.WithContext(r.Context())
+	address := *r.URL
+	address.RawQuery = query.Encode()
+	again.URL = &address
+	return again
+}
+
+// bareWriter is the server's own writer: the framework's keeps the error of a
+// flush to itself.
+func bareWriter(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = wrapper.Unwrap()
+	}
+}
+
+func (k *stream) wake() { signal(k.woken) }
+
+func (k *stream) peer() (kind, remote string) { return kindSSE, k.remote }
+
+func (k *stream) beat() { signal(k.due) }
+
+// kill makes a write that is under way return.
+func (k *stream) kill() {
+	signal(k.killed)
+	_ = k.control.SetWriteDeadline(time.Unix(1, 0))
+}
+
+// open sends the headers, which tell proxies not to gather, and how long to
+// wait before coming back.
+func (k *stream) open() bool {
+	h := k.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Connection", "close") // a write deadline is left on it
+	k.w.WriteHeader(http.StatusOK)
+	retry := retryLeast + rand.N(retryMost-retryLeast)
+	return k.put(fmt.Appendf(nil, "retry: %d\n\n", retry.Milliseconds())) == nil
+}
+
+// serve writes what is queued until the session ends. A comment now and then
+// keeps the connection alive and shows whether it is.
+func (k *stream) serve(gone <-chan struct{}) {
+	w := k.n.writers.Get().(*writer)
+	defer func() { k.n.writers.Put(w.clean()) }()
+	for {
+		var err error
+		var why closing
+		select {
+		case <-k.woken:
+			why, err = k.flush(w)
+		case <-k.due:
+			err = k.put([]byte(":\n\n"))
+		case <-gone:
+			k.session.end(closing{code: codeGone})
+		case <-k.killed:
+			return
+		}
+		if err != nil {
+			k.session.end(writeFailed(err))
+			return
+		}
+		if why.code != 0 {
+			k.bye(why)
+			return
+		}
+	}
+}
+
+// flush sends all that is queued.
+func (k *stream) flush(w *writer) (closing, error) {
+	for {
+		batch, more, why := k.session.take(w.batch)
+		w.batch, w.buf = batch, w.buf[:0]
+		for _, it := range batch {
+			w.buf = appendServerSent(w.buf, it)
+		}
+		if err := k.put(w.buf); err != nil {
+			return closing{}, err
+		}
+		k.session.sent(batch)
+		clear(batch)
+		if !more {
+			return why, nil
+		}
+	}
+}
+
+func (k *stream) put(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if err := k.control.SetWriteDeadline(time.Now().Add(k.n.cfg.WriteTimeout)); err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
+	if _, err := k.w.Write(b); err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
+	if err := k.control.Flush(); err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
+	return nil
+}
+
+// bye says why the stream ends to a client that can still hear it.
+func (k *stream) bye(why closing) {
+	if why.code == codeGone || why.code == CloseSlow {
+		return
+	}
+	// The client may be gone all the same.
+	_ = k.put(appendServerSent(nil, item{message: why.message()}))
+}
+
+// message tells a client without close codes why it has to leave.
+func (c closing) message() *message {
+	data := append([]byte(`{"kind":"closing","code":`), strconv.Itoa(c.code)...)
+	data = append(data, `,"reason":`...)
+	data, _ = jsontext.AppendQuote(data, c.reason)
+	return note(append(data, '}'))
+}
+
+// appendServerSent appends one message in the form of the stream. Events have
+// no name there, so that a browser's onmessage gets them all, also of kinds to
+// come; what the notifier itself says has its kind as name.
+func appendServerSent(b []byte, it item) []byte {
+	if !it.isEvent() {
+		b = append(append(b, "event: "...), it.kind()...)
+		b = append(b, '\n')
+	}
+	if at := it.cursor(); len(at) > 0 {
+		b = append(append(b, "id: "...), at...)
+		b = append(b, '\n')
+	}
+	b = append(b, "data: "...)
+	b = it.appendText(b) // on one line, see oneLine
+	return append(b, "\n\n"...)
+}
+
+// kind is what a message that is no event says it is.
+func (m *message) kind() []byte {
+	text, _ := bytes.CutPrefix(m.text(), []byte(`{"kind":"`))
+	kind, _, _ := bytes.Cut(text, []byte{'"'})
+	return kind
+}
+
+// cursor is the one in the message, if there is one. It is the last member with
+// the name and needs no escapes, so nothing else can look like it.
+func (m *message) cursor() []byte {
+	const name = `"cursor":"`
+	start := bytes.LastIndex(m.text(), []byte(name))
+	if start < 0 {
+		return nil
+	}
+	at, _, _ := bytes.Cut(m.text()[start+len(name):], []byte{'"'})
+	return at
+}

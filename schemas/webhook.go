@@ -1,0 +1,92 @@
+package schemas
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Headers of a webhook's request, by the Standard Webhooks specification
+// (docs/WEBHOOKS.md).
+const (
+	WebhookID        = "webhook-id"        // the event_id; the same at every try
+	WebhookTimestamp = "webhook-timestamp" // when this try was made, in Unix seconds
+	WebhookSignature = "webhook-signature" // "v1,…" for every secret, separated by spaces
+)
+
+// Bounds on a webhook's secret, in bytes before base64.
+const (
+	minWebhookSecretBytes = 24
+	maxWebhookSecretBytes = 64
+)
+
+// webhookSecretPrefix tells a secret from other base64. It may be left out.
+const webhookSecretPrefix = "whsec_"
+
+const webhookVersion = "v1,"
+
+// WebhookSecret is what sender and receiver of webhooks share.
+type WebhookSecret struct{ key []byte }
+
+// ParseWebhookSecret reads a secret as it stands in files and settings: base64 of
+// 24 to 64 bytes, with or without "whsec_" before it. No error quotes it.
+func ParseWebhookSecret(text string) (WebhookSecret, error) {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, webhookSecretPrefix))
+	switch {
+	case err != nil:
+		return WebhookSecret{}, errors.New("a webhook secret is base64, with or without whsec_ before it; make one with: openssl rand -base64 32")
+	case len(key) < minWebhookSecretBytes || len(key) > maxWebhookSecretBytes:
+		return WebhookSecret{}, errors.New("a webhook secret has " + strconv.Itoa(minWebhookSecretBytes) + " to " + strconv.Itoa(maxWebhookSecretBytes) +
+			" bytes and this one " + strconv.Itoa(len(key)) + "; make one with: openssl rand -base64 32")
+	}
+	return WebhookSecret{key}, nil
+}
+
+// NewWebhookSecret is the secret with these bytes.
+func NewWebhookSecret(key []byte) (WebhookSecret, error) {
+	return ParseWebhookSecret(base64.StdEncoding.EncodeToString(key))
+}
+
+// Text is the form that [ParseWebhookSecret] reads.
+func (s WebhookSecret) Text() string {
+	return webhookSecretPrefix + base64.StdEncoding.EncodeToString(s.key)
+}
+
+// String hides the secret, so that none is logged by accident.
+func (s WebhookSecret) String() string { return webhookSecretPrefix + "…" }
+
+// Sign is the signature of one try: HMAC-SHA256 over id, time and body.
+func (s WebhookSecret) Sign(id string, at time.Time, body []byte) string {
+	return webhookVersion + base64.StdEncoding.EncodeToString(s.sum(id, strconv.FormatInt(at.Unix(), 10), body))
+}
+
+func (s WebhookSecret) sum(id, at string, body []byte) []byte {
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write([]byte(id + "." + at + "."))
+	mac.Write(body)
+	return mac.Sum(nil)
+}
+
+// Verify reports whether one of the signatures in a webhook-signature header is
+// this secret's. At is the text of the webhook-timestamp header; whether that
+// time is near enough is not looked at.
+func (s WebhookSecret) Verify(id, at string, body []byte, signatures string) bool {
+	if len(s.key) == 0 {
+		return false
+	}
+	want := s.sum(id, at, body)
+	for one := range strings.FieldsSeq(signatures) {
+		encoded, ok := strings.CutPrefix(one, webhookVersion)
+		if !ok {
+			continue // of another version
+		}
+		if given, err := base64.StdEncoding.DecodeString(encoded); err == nil && hmac.Equal(given, want) {
+			return true
+		}
+	}
+	return false
+}
