@@ -86,6 +86,10 @@ func (c Config) common() []kgo.Opt {
 		kgo.MetadataMinAge(minAge),
 		kgo.RetryTimeoutFn(retryTimeout),
 		kgo.RetryBackoffFn(backoff),
+		// By default a connection that ends before its first answer is taken for a
+		// wrong setting of TLS or SASL, which there are none of here, and is not
+		// tried again: it would cost a group's member all its partitions.
+		kgo.AlwaysRetryEOF(),
 		// What the client does is in the product's own metrics.
 		kgo.DisableClientMetrics(),
 	}

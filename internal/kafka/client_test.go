@@ -2,14 +2,20 @@ package kafka_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/kafkatest"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -101,6 +107,35 @@ func TestManyRecordsAtOnce(t *testing.T) {
 	}
 	if err := cl.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// endsAtOnce is a connection whose other end is gone before the first answer.
+type endsAtOnce struct{ net.Conn }
+
+func (endsAtOnce) Read([]byte) (int, error) { return 0, io.EOF }
+
+// TestConnectionsThatEndAtOnce: what a broker's restart or a balancer in front of
+// it does to new connections must not reach the caller. A heartbeat that failed
+// by it would cost a processor its shards and the work that runs.
+func TestConnectionsThatEndAtOnce(t *testing.T) {
+	t.Parallel()
+	var opened atomic.Int32
+	cl := newClient(t, kafka.Config{
+		Brokers: []string{kafkatest.Start(t)},
+		Dialer: func(ctx context.Context, network, host string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, host)
+			if err == nil && opened.Add(1) <= 2 {
+				return endsAtOnce{conn}, nil
+			}
+			return conn, err
+		},
+	})
+	if _, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), cl); err != nil {
+		t.Error(err)
+	}
+	if n := opened.Load(); n < 3 {
+		t.Errorf("%d connections: the fault was not met", n)
 	}
 }
 
