@@ -25,6 +25,9 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 func (c *Consumer) commit(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	c.mu.Lock()
+	c.breakOff = cancel
+	c.mu.Unlock()
 	if !c.commits.Settle(ctx) {
 		return
 	}

@@ -117,6 +117,7 @@ type Consumer struct {
 
 	mu        sync.Mutex // guards what follows
 	held      map[int32]*Held
+	breakOff  func()        // ends the commit under way
 	broken    error         // why the consumer ends by itself
 	failed    chan struct{} // closed when broken is set
 	left      chan struct{} // closed when the group's member is gone
@@ -143,7 +144,7 @@ func NewConsumer(c ConsumerConfig) (*Consumer, error) {
 		return nil, fmt.Errorf("create lane consumer: dead letters of %q: use %s, %s or %s", string(c.Letters), LettersNone, LettersExhausted, LettersAll)
 	}
 	return &Consumer{
-		config: c, log: c.Kafka.Logger.With("lane", c.Lane), held: map[int32]*Held{},
+		config: c, log: c.Kafka.Logger.With("lane", c.Lane), held: map[int32]*Held{}, breakOff: func() {},
 		connected: make(chan struct{}), failed: make(chan struct{}), left: make(chan struct{}),
 	}, nil
 }

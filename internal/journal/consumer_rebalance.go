@@ -34,12 +34,25 @@ func (c *Consumer) revoked(ctx context.Context, _ *kgo.Client, partitions map[st
 	c.giveUp(ctx, partitions[c.config.Topics.Lane(c.config.Lane)], commitTimeout, func() {})
 }
 
-// lost forgets shards at once: the group has given them to somebody else.
+// lost forgets shards at once: the group has given them to somebody else, or
+// will. What they would start now is started again elsewhere, so they end before
+// a commit is waited for, and the commit under way, which is in vain, is not.
 func (c *Consumer) lost(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
 	<-c.connected
+	lost := partitions[c.config.Topics.Lane(c.config.Lane)]
+	held := c.snapshot()
+	for _, partition := range lost {
+		if h := held[partition]; h != nil {
+			h.forget()
+		}
+	}
+	c.mu.Lock()
+	breakOff := c.breakOff
+	c.mu.Unlock()
+	breakOff()
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
-	c.forget(partitions[c.config.Topics.Lane(c.config.Lane)])
+	c.forget(lost)
 }
 
 // giveUp releases shards, commits what they finished and forgets them. A commit

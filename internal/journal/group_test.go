@@ -134,6 +134,44 @@ func TestSilentMemberLosesItsShards(t *testing.T) {
 	})
 }
 
+// TestLostShardsWaitForNoCommit: whoever has lost its session starts and runs
+// nothing any more, also while a commit gets no answer.
+func TestLostShardsWaitForNoCommit(t *testing.T) {
+	t.Parallel()
+	l := newTestLane(t)
+	one := l.join("one", func(c *ConsumerConfig) { c.CommitInterval = time.Hour }, hold)
+	one.holds(lanePartitions)
+	all := []int32{0, 1, 2, 3}
+	l.send("a", all...)
+	one.until("four starts", func() bool { return len(one.started) == 4 })
+
+	// A commit without an answer, which ends when it is broken off.
+	one.commitMu.Lock()
+	stopped := 0
+	one.Consumer.mu.Lock()
+	one.breakOff = func() {
+		one.note(func() { stopped = len(one.stopped) })
+		one.commitMu.Unlock()
+	}
+	one.Consumer.mu.Unlock()
+	lost := make(chan struct{})
+	go func() {
+		defer close(lost)
+		one.lost(t.Context(), one.client, map[string][]int32{l.topics.Lane(schemas.LaneFast): all})
+	}()
+	select {
+	case <-lost:
+	case <-time.After(patience):
+		t.Fatal("the commit is waited for")
+	}
+	if stopped != 4 {
+		t.Errorf("%d of 4 had been stopped before the commit ended", stopped)
+	}
+	if held := one.Held(); len(held) > 0 {
+		t.Errorf("%d shards are still held", len(held))
+	}
+}
+
 // commitAs commits offset 1 of a partition in a member's name.
 func (l *lane) commitAs(member string, generation, at int32) error {
 	request := kmsg.NewPtrOffsetCommitRequest()

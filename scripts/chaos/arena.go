@@ -32,7 +32,14 @@ type arena struct {
 	commits  []checker.Commit
 }
 
-// phase is a stretch of the run that belongs to one fault.
+// Phases that belong to no fault.
+const (
+	startPhase = "start"
+	calmPhase  = "calm"
+	endPhase   = "end"
+)
+
+// phase is a stretch of the run that belongs to one fault, or to none.
 type phase struct {
 	name  string
 	exact bool
@@ -121,7 +128,7 @@ func (a *arena) phaseOf(at time.Time) int {
 // fight goes through the plan: every fault once, and on until the time is over.
 func (a *arena) fight(ctx context.Context, p *plan) error {
 	start := time.Now()
-	a.enter("start", false)
+	a.enter(startPhase, false)
 	if !a.recovered(ctx) {
 		return errors.New("the installation does not work before any fault")
 	}
@@ -139,12 +146,15 @@ func (a *arena) fight(ctx context.Context, p *plan) error {
 			}
 		}
 	}
-	a.enter("end", false)
+	a.enter(endPhase, false)
 	return ctx.Err()
 }
 
 // inflict makes one fault and lets the installation recover.
 func (a *arena) inflict(ctx context.Context, f fault, random *rand.Rand) error {
+	if f.exact && !a.phases[len(a.phases)-1].exact {
+		a.calm(ctx)
+	}
 	a.enter(f.name, f.exact)
 	before, start := a.book.count("ended"), time.Now()
 	hits, err := f.run(ctx, a, random)
@@ -165,6 +175,13 @@ func (a *arena) inflict(ctx context.Context, f fault, random *rand.Rand) error {
 	fmt.Printf("%s  %-16s hits %5d  ended %6d  open %5d  in %.1f s\n", time.Now().UTC().Format("15:04:05"), f.name, hits,
 		a.book.count("ended")-before, a.book.left(), time.Since(start).Seconds())
 	return nil
+}
+
+// calm lets the fault before take its last effect: whoever has lost its session
+// by it knows within that time, and its work is executed again.
+func (a *arena) calm(ctx context.Context) {
+	a.enter(calmPhase, false)
+	pause(ctx, a.config.session)
 }
 
 // recovered waits until tasks end again, as many as in half a second of load.

@@ -42,8 +42,7 @@ func (a *arena) writeTable(out io.Writer, chosen []fault, r *checker.Report) (mi
 		fmt.Fprint(t, i, "\t")
 	}
 	fmt.Fprintln(t)
-	rows := []fault{{name: "start"}}
-	for _, f := range append(append(rows, chosen...), fault{name: "end"}) {
+	for _, f := range slices.Concat([]fault{{name: startPhase}}, chosen, []fault{{name: calmPhase}, {name: endPhase}}) {
 		hits, rounds := "", ""
 		if got := a.results[f.name]; f.run != nil && (got == nil || got.hits == 0) {
 			missed = append(missed, f)
