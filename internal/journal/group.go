@@ -58,9 +58,14 @@ func (c *Consumer) groupOpts() []kgo.Opt {
 	return append(opts,
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(c.config.SessionTimeout),
-		kgo.HeartbeatInterval(min(3*time.Second, c.config.SessionTimeout/3)),
+		kgo.HeartbeatInterval(min(heartbeatInterval, c.config.SessionTimeout/3)),
 	)
 }
+
+// heartbeatInterval is how long a member may go without a word from the group.
+// Members hear of a rebalance with a heartbeat's answer, so it is what a take-over
+// takes beyond the session timeout.
+const heartbeatInterval = time.Second
 
 // instance is the static member's name in the group.
 func (c *Consumer) instance() string { return c.config.InstanceID + "." + c.config.Lane }

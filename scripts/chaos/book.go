@@ -52,6 +52,8 @@ type fence struct {
 type takeOver struct {
 	shard          string
 	killed         time.Time
+	whole          bool // the group was whole when the owner was killed
+	held           bool // the owner had work in the shard
 	epoch          int64
 	fenced, worked time.Duration
 }
@@ -191,16 +193,19 @@ func (b *book) accepted(id string) {
 }
 
 // await starts to measure how a killed processor's shards are taken over.
-func (b *book) await(worker string, killed time.Time) (shards int) {
+func (b *book) await(worker string, killed time.Time, whole bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	busy := map[string]bool{}
+	for work := range b.running {
+		shard, _, _ := strings.Cut(work, " ")
+		busy[shard] = true
+	}
 	for shard, owner := range b.owner {
 		if owner == worker {
-			b.awaited = append(b.awaited, &takeOver{shard: shard, killed: killed, epoch: b.fold[shard].Epoch})
-			shards++
+			b.awaited = append(b.awaited, &takeOver{shard: shard, killed: killed, whole: whole, held: busy[shard], epoch: b.fold[shard].Epoch})
 		}
 	}
-	return shards
 }
 
 func (b *book) awaitedBy(s checker.Stamp, e *event, at time.Time) {
@@ -278,6 +283,16 @@ func (b *book) staleOf(worker string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.stale[worker]
+}
+
+// lastFence is when a shard was taken over last.
+func (b *book) lastFence() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.fences) == 0 {
+		return time.Time{}
+	}
+	return b.fences[len(b.fences)-1].at
 }
 
 // fencesBy is how often a worker has taken a shard over.

@@ -61,8 +61,11 @@ func (a *arena) laden(ctx context.Context, random *rand.Rand) *worker {
 func runKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	hits := 0
 	for range 1 + random.IntN(2) {
+		if random.IntN(2) == 0 {
+			a.until(ctx, 3*a.config.session, a.whole)
+		}
 		victim := a.laden(ctx, random)
-		held, shards := a.book.holds(victim.id()), a.book.shardsOf(victim.id())
+		held, shards, whole := a.book.holds(victim.id()), a.book.shardsOf(victim.id()), a.whole()
 		if random.IntN(2) == 0 {
 			// Cut off first: what it starts now, it must not have started.
 			victim.proxy.Set(unheard(proxy.Produce))
@@ -73,7 +76,7 @@ func runKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 		if held > 0 {
 			hits++
 		}
-		a.book.await(victim.id(), time.Now())
+		a.book.await(victim.id(), time.Now(), whole)
 		if random.IntN(2) == 0 {
 			a.until(ctx, a.config.session+5*time.Second, func() bool { return a.book.retaken(shards, victim.id()) == len(shards) })
 		}
@@ -116,6 +119,22 @@ func runJoinKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) 
 		}
 	}
 	return hits, nil
+}
+
+// quiet is how long no shard moves in a group that has come to rest: members hear
+// of the next round within a second.
+const quiet = 3 * time.Second
+
+// whole reports whether the group has come to rest: everybody has got shards, and
+// none moves or waits for an owner. Who is killed while others join or have just
+// died is missed later, since each round of the group waits for all it knows.
+func (a *arena) whole() bool {
+	for _, w := range a.workers {
+		if len(a.book.shardsOf(w.id())) == 0 || w.proxy.Waiting(proxy.JoinGroup, 0) > 0 {
+			return false
+		}
+	}
+	return a.takenOver() && time.Since(a.book.lastFence()) > quiet
 }
 
 // takenOver reports whether every killed processor's shard has another owner.

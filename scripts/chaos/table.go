@@ -94,7 +94,8 @@ func (a *arena) writeCounters(out io.Writer, r *checker.Report) {
 		{"readers from commits, from the middle", fmt.Sprintf("%d, %d", n.CommitViews, n.MiddleViews)},
 		{"  with no owner in sight", n.Unsighted},
 		{"memory at most, MiB", a.peaks()},
-		{"take-overs after kill -9", takeOverText(a.book.takeOvers(), a.config.session+2*time.Second)},
+		{"take-overs after kill -9", takeOverText(a.book.takeOvers(), true, a.config.session+2*time.Second)},
+		{"  while others joined or were missed", takeOverText(a.book.takeOvers(), false, a.config.session+2*time.Second)},
 		{"times the load held back", a.load.held},
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -111,22 +112,26 @@ func (a *arena) writeCounters(out io.Writer, r *checker.Report) {
 }
 
 // takeOverText sums up how long take-overs took: to the fence, and to the next
-// task that ran in the shard if one came.
-func takeOverText(all []takeOver, limit time.Duration) string {
+// task that ran in the shard if its owner had been at work there.
+func takeOverText(all []takeOver, whole bool, limit time.Duration) string {
 	var fenced, worked []time.Duration
-	late := 0
+	count, late := 0, 0
 	for _, t := range all {
+		if t.whole != whole {
+			continue
+		}
+		count++
 		if t.fenced > 0 {
 			fenced = append(fenced, t.fenced)
 		}
-		if t.worked > 0 {
+		if t.held && t.worked > 0 {
 			worked = append(worked, t.worked)
 		}
-		if t.worked > limit {
+		if t.fenced > limit || t.held && t.worked > limit {
 			late++
 		}
 	}
-	return fmt.Sprintf("%d shards; fence %s; next running %s; %d above %v", len(all), spread(fenced), spread(worked), late, limit)
+	return fmt.Sprintf("%d shards; fence %s; next running %s; %d above %v", count, spread(fenced), spread(worked), late, limit)
 }
 
 func spread(all []time.Duration) string {
