@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// gcPercent lets the heap grow to five times what lives.
+	// gcPercent lets the heap grow to five times what lives, as long as that is
+	// less than roomBytes more.
 	gcPercent = 400
 	// The heap is kept below limitShare of what the process may have: beyond it
 	// the collector runs as often as it takes.
@@ -20,7 +21,8 @@ const (
 // Settings is how the collector is set. Zero fields leave it as Go and the
 // environment have it.
 type Settings struct {
-	// GCPercent is GOGC.
+	// GCPercent is GOGC while the heap is small; it is lowered to Go's own 100 by and
+	// by as more lives than leaves room for it.
 	GCPercent int
 	// LimitBytes is GOMEMLIMIT.
 	LimitBytes int64
@@ -47,6 +49,7 @@ func Choose(environ []string, available int64) Settings {
 func (s Settings) Apply() {
 	if s.GCPercent > 0 {
 		debug.SetGCPercent(s.GCPercent)
+		newKeeper(s.GCPercent).watch()
 	}
 	if s.LimitBytes > 0 {
 		debug.SetMemoryLimit(s.LimitBytes)

@@ -8,9 +8,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// flatBound is how much more memory a processor may take with ten times the
-// backlog.
-const flatBound = 1.25
+const (
+	// filling is a backlog that fills the read-ahead: 50,000 tasks in each of 8
+	// shards.
+	filling = 400_000
+	// flatBound is how much more memory a processor may take with a larger one.
+	flatBound = 1.25
+)
 
 // measureBacklog is the throughput of tasks that were there before the processor,
 // beside that of the ceiling with as many, and the most memory that the processor
@@ -19,7 +23,7 @@ func measureBacklog(ctx context.Context, o options) error {
 	for _, users := range []int{10, 100_000} {
 		o.users = users
 		var before int64
-		for _, count := range []int{1000, 100_000, 1_000_000} {
+		for _, count := range []int{1000, filling, 1_000_000} {
 			count = o.scaled(count)
 			ceiling, err := ceilingBacklog(ctx, o, count)
 			if err != nil {
@@ -31,8 +35,8 @@ func measureBacklog(ctx context.Context, o options) error {
 			}
 			fmt.Printf("backlog %8d tasks of %6d users: ceiling %8.0f tasks/s, tasklane %8.0f tasks/s, %5.1f %%; the processor used %5.1f µs of CPU a task and at most %d MiB",
 				count, users, ceiling, perSecond, 100*perSecond/ceiling, inMicroseconds(u.cpu)/float64(count), u.peakBytes>>20)
-			if count > o.scaled(100_000) {
-				fmt.Printf(", %.2f times that of a tenth of the tasks (at most %.2f)", float64(u.peakBytes)/float64(before), flatBound)
+			if count > o.scaled(filling) {
+				fmt.Printf(", %.2f times that of the smaller backlog (at most %.2f)", float64(u.peakBytes)/float64(before), flatBound)
 			}
 			fmt.Println()
 			before = u.peakBytes
