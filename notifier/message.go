@@ -2,12 +2,10 @@ package notifier
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aiecs/tasklane/internal/cursor"
@@ -67,45 +65,29 @@ type event struct {
 	body []byte
 }
 
-var (
-	errOtherUser = errors.New("the value's user_id is not the record's key")
-	errNoTask    = errors.New("the value has no task_id")
-	errCursor    = errors.New("the value has a member named cursor or subscription, which are the notifier's")
-)
-
-// eventHead is what is read of an event's JSON.
-type eventHead struct {
-	TaskID       string         `json:"task_id"`
-	UserID       string         `json:"user_id"`
-	BatchID      jsontext.Value `json:"batch_id"`
-	Kind         schemas.Kind   `json:"kind"`
-	Attempt      jsontext.Value `json:"attempt"`
-	Output       jsontext.Value `json:"output"`
-	Cursor       jsontext.Value `json:"cursor"`
-	Subscription jsontext.Value `json:"subscription"`
-}
-
 // readEvent checks that a record is one valid object that belongs to the user
 // in its key. A nil event without an error is a record that is nobody's event.
 func readEvent(rec *record) (*event, error) {
-	var head eventHead
-	if err := json.Unmarshal(rec.value, &head); err != nil {
+	head, err := readHead(rec.value)
+	if err != nil {
 		return nil, fmt.Errorf("read event: %w", err)
 	}
-	switch {
-	case head.Kind == schemas.KindFence, head.Kind == schemas.KindMark, head.Kind == schemas.KindRepeat, head.Kind == schemas.KindCheckpoint:
+	switch schemas.Kind(head.kind) {
+	case schemas.KindFence, schemas.KindMark, schemas.KindRepeat, schemas.KindCheckpoint:
 		return nil, nil
-	case head.UserID != string(rec.key):
+	}
+	switch {
+	case head.userID != string(rec.key):
 		return nil, errOtherUser
-	case head.TaskID == "":
+	case head.taskID == "":
 		return nil, errNoTask
-	case head.Cursor != nil, head.Subscription != nil:
+	case head.ours:
 		return nil, errCursor
 	}
 	body := oneLine(bytes.TrimRight(rec.value, " \t\r\n"))
 	return &event{
 		partition: rec.partition, offset: rec.offset, appended: rec.time,
-		taskID: head.TaskID, batchID: text(head.BatchID), progress: head.Kind == schemas.KindProgress,
+		taskID: head.taskID, batchID: head.batchID, progress: head.kind == string(schemas.KindProgress),
 		piece: head.piece(), body: body[:len(body)-1],
 	}, nil
 }
@@ -113,32 +95,28 @@ func readEvent(rec *record) (*event, error) {
 // piece is the output of the event, nil if it is none or has not the form that
 // can be merged.
 func (h *eventHead) piece() *piece {
-	if h.Kind != schemas.KindOutput || h.Output.Kind() != '{' {
+	if h.kind != string(schemas.KindOutput) || h.output.Kind() != jsontext.KindBeginObject {
 		return nil
 	}
-	var output map[string]jsontext.Value
-	if json.Unmarshal(h.Output, &output) != nil || len(output) != 2 || output["text"].Kind() != '"' {
+	var quoted, index jsontext.Value
+	members := 0
+	for name, value := range schemas.Members(h.output) {
+		switch members++; string(name) {
+		case "text":
+			quoted = value
+		case "index":
+			index = value
+		}
+	}
+	if members != 2 || quoted.Kind() != jsontext.KindString {
 		return nil
 	}
-	attempt, err := strconv.Atoi(string(h.Attempt))
-	index, err2 := strconv.ParseInt(string(output["index"]), 10, 64)
+	attempt, err := strconv.Atoi(string(h.attempt))
+	at, err2 := strconv.ParseInt(string(index), 10, 64)
 	if err != nil || err2 != nil {
 		return nil
 	}
-	quoted := output["text"]
-	return &piece{attempt: attempt, index: index, text: quoted[1 : len(quoted)-1]}
-}
-
-// text is a JSON string's value, "" for any other value.
-func text(v jsontext.Value) string {
-	if v.Kind() != '"' {
-		return ""
-	}
-	b, err := jsontext.AppendUnquote(nil, v)
-	if err != nil {
-		return ""
-	}
-	return string(b)
+	return &piece{attempt: attempt, index: at, text: quoted[1 : len(quoted)-1]}
 }
 
 // oneLine is valid JSON without line breaks: they can only stand between its

@@ -121,11 +121,8 @@ func withoutMarks(c rune) rune {
 
 func memberNames(object jsontext.Value) []string {
 	var names []string
-	for s := enter(object); ; {
-		quoted, _, ok := s.member()
-		if !ok {
-			return names
-		}
-		names = append(names, unquote(quoted))
+	for name := range Members(object) {
+		names = append(names, string(name))
 	}
+	return names
 }

@@ -2,9 +2,24 @@ package schemas
 
 import (
 	"bytes"
+	"iter"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
+
+// Members are an object's members in their order, as they stand in it: the names
+// without quotes and escapes, the values as they are. Neither must be changed.
+// object must be valid JSON; what comes of anything else is no promise, but ends.
+func Members(object []byte) iter.Seq2[[]byte, jsontext.Value] {
+	return func(yield func([]byte, jsontext.Value) bool) {
+		for s := enter(object); ; {
+			quoted, value, ok := s.member()
+			if !ok || !yield(plain(quoted), value) {
+				return
+			}
+		}
+	}
+}
 
 // scanner walks over the members of an object or the elements of an array
 // without looking into them. On valid JSON it is exact; on anything else it

@@ -12,23 +12,27 @@ import (
 const (
 	tasklaneSingle = "tasklane"
 	tasklaneBatch  = "tasklane-batch"
+	tasklaneApart  = "tasklane-apart"
 	centrifugeJSON = "centrifuge"
 	gorillaBare    = "gorilla"
 )
 
 func contenders() []string {
-	return []string{tasklaneSingle, tasklaneBatch, centrifugeJSON, gorillaBare}
+	return []string{tasklaneSingle, tasklaneBatch, tasklaneApart, centrifugeJSON, gorillaBare}
 }
 
-// start starts a server, and says what its clients speak.
-func start(ctx context.Context, name string) (s server, dialect string, err error) {
-	switch name {
+// start starts the server to measure, and says what its clients speak.
+func (o options) start(ctx context.Context) (s server, dialect string, err error) {
+	switch o.serve {
 	case tasklaneSingle:
 		s, err = startTasklane(ctx)
 		return s, dialectSingle, err
 	case tasklaneBatch:
 		s, err = startTasklane(ctx)
 		return s, dialectBatch, err
+	case tasklaneApart:
+		s, err = o.startApart(ctx)
+		return s, dialectSingle, err
 	case centrifugeJSON:
 		s, err = startCentrifuge(ctx)
 		return s, dialectCentrifuge, err
@@ -36,7 +40,7 @@ func start(ctx context.Context, name string) (s server, dialect string, err erro
 		s, err = startGorilla(ctx)
 		return s, dialectPlain, err
 	}
-	return nil, "", fmt.Errorf("%w: %s", errUnknown, name)
+	return nil, "", fmt.Errorf("%w: %s", errUnknown, o.serve)
 }
 
 // listen serves a handler on a free port.

@@ -41,6 +41,7 @@ type options struct {
 	serve   string
 	layout  string
 	drive   string
+	feed    bool
 	dialect string
 }
 
@@ -60,6 +61,7 @@ func main() {
 	flag.StringVar(&o.serve, "serve", "", "the server to measure; for this program's own use")
 	flag.StringVar(&o.layout, "layout", "", "how clients and users are paired; for this program's own use")
 	flag.StringVar(&o.drive, "drive", "", "the address to connect to; for this program's own use")
+	flag.BoolVar(&o.feed, "feed", false, "publish; for this program's own use")
 	flag.StringVar(&o.dialect, "dialect", "", "what the clients speak; for this program's own use")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -78,6 +80,8 @@ func (o options) run(ctx context.Context) error {
 	switch {
 	case o.drive != "":
 		return o.driveClients(ctx)
+	case o.feed:
+		return o.feedApart(ctx)
 	case o.serve != "":
 		return o.measure(ctx)
 	}

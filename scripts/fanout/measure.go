@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
@@ -22,9 +19,13 @@ import (
 type server interface {
 	// addr is where it listens, host:port.
 	addr() string
+	close()
+}
+
+// publisher sends events one by one.
+type publisher interface {
 	// publish sends an event to a user's clients; it may wait for room.
 	publish(ctx context.Context, user int, event []byte) error
-	close()
 }
 
 // result is what one measurement says, from one process to the other.
@@ -49,13 +50,14 @@ func (o options) measure(ctx context.Context) error {
 	if layout(o.layout) == idle {
 		o.clients = affordable(o.idle)
 	}
-	s, dialect, err := start(ctx, o.serve)
+	s, dialect, err := o.start(ctx)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", o.serve, err)
 	}
 	defer s.close()
 	before := used()
-	c, err := o.startClients(ctx, s.addr(), dialect)
+	c, err := startChild(ctx, "-drive", s.addr(), "-dialect", dialect, "-layout", o.layout,
+		"-clients", strconv.Itoa(o.clients), "-events", strconv.Itoa(o.events))
 	if err != nil {
 		return err
 	}
@@ -74,25 +76,50 @@ func (o options) measure(ctx context.Context) error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-// deliver publishes everything and waits until every client has it.
-func (o options) deliver(ctx context.Context, s server, c *clients, r *result) error {
-	users := layout(o.layout).users(o.clients)
-	events := make([][]byte, 0, users*o.events)
+// prepared are all events, and how many users they are for, in turns.
+func (o options) prepared() (events [][]byte, users int) {
+	users = layout(o.layout).users(o.clients)
+	events = make([][]byte, 0, users*o.events)
 	for n := range o.events {
 		for user := range users {
 			events = append(events, event(user, n, o.size))
 		}
 	}
+	return events, users
+}
+
+func publishAll(ctx context.Context, p publisher, events [][]byte, users int) error {
+	for i, e := range events {
+		if err := p.publish(ctx, i%users, e); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+	}
+	return nil
+}
+
+// publishing is what has a server's events published.
+func (o options) publishing(ctx context.Context, s server) func() error {
+	switch s := s.(type) {
+	case *apart:
+		return s.start
+	case publisher:
+		events, users := o.prepared()
+		return func() error { return publishAll(ctx, s, events, users) }
+	}
+	return func() error { return fmt.Errorf("%w that publishes: %T", errUnknown, s) }
+}
+
+// deliver publishes everything and waits until every client has it.
+func (o options) deliver(ctx context.Context, s server, c *child, r *result) error {
+	publish := o.publishing(ctx, s)
 	stop, err := o.profiled()
 	if err != nil {
 		return err
 	}
 	defer stop()
 	began, cpu := time.Now(), cpuTime()
-	for i, e := range events {
-		if err := s.publish(ctx, i%users, e); err != nil {
-			return fmt.Errorf("publish: %w", err)
-		}
+	if err := publish(); err != nil {
+		return err
 	}
 	if err := c.expect("done"); err != nil {
 		return err
@@ -115,49 +142,6 @@ func (o options) profiled() (stop func(), err error) {
 		return nil, fmt.Errorf("start profile: %w", err)
 	}
 	return func() { pprof.StopCPUProfile(); file.Close() }, nil
-}
-
-// clients is the process of the clients.
-type clients struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	lines *bufio.Scanner
-}
-
-func (o options) startClients(ctx context.Context, addr, dialect string) (*clients, error) {
-	path, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("start clients: %w", err)
-	}
-	cmd := exec.CommandContext(ctx, path, "-drive", addr, "-dialect", dialect, "-layout", o.layout,
-		"-clients", strconv.Itoa(o.clients), "-events", strconv.Itoa(o.events))
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, fmt.Errorf("start clients: %w", err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("start clients: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start clients: %w", err)
-	}
-	return &clients{cmd, stdin, bufio.NewScanner(stdout)}, nil
-}
-
-// expect waits for a line; the clients end with the reason on standard error
-// otherwise.
-func (c *clients) expect(line string) error {
-	if !c.lines.Scan() || c.lines.Text() != line {
-		return fmt.Errorf("the clients are not %s", line)
-	}
-	return nil
-}
-
-func (c *clients) close() {
-	c.stdin.Close()
-	_ = c.cmd.Wait() // what went wrong was said
 }
 
 // memory is what the process has, in bytes.

@@ -3,67 +3,58 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/aiecs/tasklane/internal/broker"
-	"github.com/aiecs/tasklane/internal/journal"
 	"github.com/aiecs/tasklane/internal/kafka"
 	"github.com/aiecs/tasklane/notifier"
-	"github.com/aiecs/tasklane/schemas"
 )
 
-// tasklane is the notifier on an embedded broker in memory. All is in one
-// process: the producing client, the broker and its connections cost what they
-// cost, and are in the figures.
+// tasklane is the notifier and a feed. All is in one process: the producing
+// client, the broker and its connections cost what they cost, and are in the
+// figures.
 type tasklane struct {
-	// cancel ends what runs, and stop waits for it too.
-	cancel   context.CancelFunc
-	stop     func()
-	notifier *notifier.Notifier
-	client   *kgo.Client
-	topic    string
-	seqs     [schemas.DefaultPartitions]int64
-	failed   atomic.Pointer[error]
+	*feed
+	notifier *service
 }
 
 func startTasklane(ctx context.Context) (*tasklane, error) {
-	b, err := broker.New(broker.Config{Addr: "127.0.0.1:0"})
+	f, err := startFeed(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t := &tasklane{topic: schemas.Topics{}.Events()}
-	ctx, t.cancel = context.WithCancel(ctx)
-	kafkaRun := running(ctx, b)
+	n, err := startNotifier(ctx, f.brokers)
+	if err != nil {
+		f.close()
+		return nil, err
+	}
+	return &tasklane{feed: f, notifier: n}, nil
+}
+
+func (t *tasklane) addr() string { return t.notifier.Addr() }
+
+func (t *tasklane) close() {
+	t.notifier.stop()
+	t.feed.close()
+}
+
+// service is a notifier that runs.
+type service struct {
+	*notifier.Notifier
+	stop func()
+}
+
+func startNotifier(ctx context.Context, brokers []string) (*service, error) {
+	n, err := notifier.New(notifier.Config{Kafka: kafka.Config{Brokers: brokers}, Addr: "127.0.0.1:0"})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	run := running(ctx, n)
 	select {
-	case <-b.Ready():
-	case <-kafkaRun.done:
-		return nil, fmt.Errorf("run broker: %w", kafkaRun.err)
-	}
-	cfg := kafka.Config{Brokers: []string{b.Addr()}}
-	if t.client, err = kafka.NewClient(cfg, append(kafka.ProducerOpts(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...); err != nil {
-		return nil, err
-	}
-	if _, err = kafka.EnsureTopics(ctx, t.client, kafka.Topology{Lanes: []string{schemas.LaneFast}}); err != nil {
-		return nil, err
-	}
-	if t.notifier, err = notifier.New(notifier.Config{Kafka: cfg, Addr: "127.0.0.1:0"}); err != nil {
-		return nil, err
-	}
-	notifierRun := running(ctx, t.notifier)
-	t.stop = func() {
-		t.cancel()
-		<-notifierRun.done
-		kafka.Close(t.client)
-		<-kafkaRun.done
-	}
-	select {
-	case <-t.notifier.Ready():
-		return t, nil
-	case <-notifierRun.done:
-		t.stop()
-		return nil, fmt.Errorf("run notifier: %w", notifierRun.err)
+	case <-n.Ready():
+		return &service{n, func() { cancel(); <-run.done }}, nil
+	case <-run.done:
+		cancel()
+		return nil, fmt.Errorf("run notifier: %w", run.err)
 	}
 }
 
@@ -82,25 +73,3 @@ type run struct {
 	done chan struct{}
 	err  error
 }
-
-func (t *tasklane) addr() string { return t.notifier.Addr() }
-
-// publish appends a user's event, in the user's partition, as its owner would.
-func (t *tasklane) publish(ctx context.Context, user int, event []byte) error {
-	partition := int32(user % schemas.DefaultPartitions)
-	t.seqs[partition]++
-	stamp := journal.Stamp{Shard: journal.ShardID{Lane: schemas.LaneFast, Partition: partition}.String(), Epoch: 1, Seq: t.seqs[partition]}
-	t.client.Produce(ctx, &kgo.Record{
-		Topic: t.topic, Partition: partition, Key: []byte(userName(user)), Value: event, Headers: stamp.Headers(),
-	}, func(_ *kgo.Record, err error) {
-		if err != nil {
-			t.failed.Store(&err)
-		}
-	})
-	if err := t.failed.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-func (t *tasklane) close() { t.stop() }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -11,6 +12,15 @@ func frame(user int, ns ...int) []byte {
 		lines = append(lines, string(event(user, n, minSize)))
 	}
 	return []byte(strings.Join(lines, "\n"))
+}
+
+// TestMain is also the process of a feed.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "-feed" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
 }
 
 func TestWatcherChecks(t *testing.T) {
@@ -54,20 +64,19 @@ func TestEventHasItsSize(t *testing.T) {
 // Every server delivers everything to clients that check it.
 func TestServersDeliver(t *testing.T) {
 	for _, name := range contenders() {
-		s, dialect, err := start(t.Context(), name)
+		o := options{serve: name, layout: string(oneUser), clients: 1, events: 50, size: 300}
+		s, dialect, err := o.start(t.Context())
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		w, err := connect(t.Context(), s.addr(), dialect, 3)
+		w, err := connect(t.Context(), s.addr(), dialect, 0)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		for n := range 50 {
-			if err := s.publish(t.Context(), 3, event(3, n, 300)); err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
+		if err := o.publishing(t.Context(), s)(); err != nil {
+			t.Fatalf("%s: %v", name, err)
 		}
-		if err := w.watch(50); err != nil {
+		if err := w.watch(o.events); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		w.conn.Close()

@@ -1,0 +1,54 @@
+package notifier
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestReadEvent(t *testing.T) {
+	const named = `{"task_id":"t","user_id":"u"`
+	for name, c := range map[string]struct {
+		value string
+		says  string // of the error, "" for an event
+	}{
+		"an event":                   {named + `,"kind":"state","batch_id":null,"input":{"cursor":1,"task_id":[2]}}`, ""},
+		"white space around":         {"\n" + named + "}\r\n ", ""},
+		"escapes":                    {`{"task\u005fid":"\u0074","user_id":"\u0075"}`, ""},
+		"no kind":                    {named + `,"kind":null}`, ""},
+		"another's":                  {`{"task_id":"t","user_id":"v"}`, errOtherUser.Error()},
+		"nobody's":                   {`{"task_id":"t"}`, errOtherUser.Error()},
+		"no task":                    {`{"user_id":"u","task_id":null}`, errNoTask.Error()},
+		"a cursor of its own":        {named + `,"cursor":"x"}`, errCursor.Error()},
+		"a cursor in disguise":       {named + `,"\u0063ursor":null}`, errCursor.Error()},
+		"a subscription":             {named + `,"subscription":1}`, errCursor.Error()},
+		"two users":                  {named + `,"user_id":"v"}`, errNoObject.Error()},
+		"two users, one in disguise": {named + `,"user\u005fid":"v"}`, errNoObject.Error()},
+		"a task that is a number":    {`{"task_id":7,"user_id":"u"}`, "task_id is no text"},
+		"a user that is a list":      {`{"task_id":"t","user_id":["u"]}`, "user_id is no text"},
+		"a kind that is an object":   {named + `,"kind":{}}`, "kind is no text"},
+		"a list":                     {`["task_id"]`, errNoObject.Error()},
+		"two objects":                {named + "}{}", errNoObject.Error()},
+		"half an object":             {named, errNoObject.Error()},
+		"text that is not UTF-8":     {named + ",\"x\":\"\xff\"}", errNoObject.Error()},
+		"nothing":                    {"", errNoObject.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := readEvent(&record{key: []byte("u"), value: []byte(c.value)})
+			switch {
+			case c.says == "" && (err != nil || e == nil || e.taskID != "t"):
+				t.Errorf("%+v, %v", e, err)
+			case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
+				t.Errorf("%+v, %v, want an error that says %q", e, err, c.says)
+			}
+		})
+	}
+	for _, kind := range []string{"fence", "mark", "repeat", "checkpoint"} {
+		if e, err := readEvent(&record{key: []byte("u"), value: []byte(`{"kind":"` + kind + `"}`)}); e != nil || err != nil {
+			t.Errorf("%s: %v, %v; it is nobody's event", kind, e, err)
+		}
+	}
+	if _, err := readEvent(&record{value: []byte("{")}); !errors.Is(err, errNoObject) {
+		t.Error(err)
+	}
+}
