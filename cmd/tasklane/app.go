@@ -100,7 +100,7 @@ func (a *app) prepare(cmd *cobra.Command, _ []string) error {
 	if role := cmd.Annotations[annotationRole]; role != "" {
 		env.warn(log)
 		if role == "processor" || role == "up" {
-			a.setCollector()
+			a.setCollector(cmd.Context())
 		}
 	}
 	a.started = true
@@ -109,9 +109,9 @@ func (a *app) prepare(cmd *cobra.Command, _ []string) error {
 
 // setCollector lets the collector take more memory where tasks are run. A
 // notifier's memory is its connections, where that would only cost.
-func (a *app) setCollector() {
+func (a *app) setCollector(ctx context.Context) {
 	set := memory.Choose(a.environ, memory.Available())
-	set.Apply()
+	set.Apply(ctx)
 	if set != (memory.Settings{}) {
 		a.log.Info("garbage collector set; GOGC or GOMEMLIMIT in the environment leave it alone",
 			"GOGC", set.GCPercent, "GOMEMLIMIT", set.LimitBytes)

@@ -5,6 +5,7 @@
 package memory
 
 import (
+	"context"
 	"runtime/debug"
 	"strings"
 )
@@ -45,11 +46,12 @@ func Choose(environ []string, available int64) Settings {
 	return Settings{GCPercent: gcPercent, LimitBytes: int64(limitShare * float64(available))}
 }
 
-// Apply sets the collector, for the whole process.
-func (s Settings) Apply() {
+// Apply sets the collector, for the whole process, and keeps GOGC what fits the
+// heap until ctx ends.
+func (s Settings) Apply(ctx context.Context) {
 	if s.GCPercent > 0 {
 		debug.SetGCPercent(s.GCPercent)
-		newKeeper(s.GCPercent).watch()
+		newKeeper(s.GCPercent).watch(ctx)
 	}
 	if s.LimitBytes > 0 {
 		debug.SetMemoryLimit(s.LimitBytes)

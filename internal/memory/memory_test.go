@@ -32,8 +32,8 @@ func TestApply(t *testing.T) {
 		debug.SetGCPercent(percent)
 		debug.SetMemoryLimit(limit)
 	}()
-	Settings{GCPercent: 321, LimitBytes: 1 << 40}.Apply()
-	Settings{}.Apply() // changes nothing
+	Settings{GCPercent: 321, LimitBytes: 1 << 40}.Apply(t.Context())
+	Settings{}.Apply(t.Context()) // changes nothing
 	if got := debug.SetGCPercent(100); got != 321 {
 		t.Errorf("the collector runs at %d %%, want 321", got)
 	}

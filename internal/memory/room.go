@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -33,13 +34,15 @@ func newKeeper(most int) *keeper {
 	return &keeper{most: most, set: most, live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
 }
 
-// watch has adjust called after the next collection, and so on: that one finds
-// the sentinel, which nobody holds.
-func (k *keeper) watch() {
+// watch has adjust called after every collection until ctx ends: each finds the
+// sentinel, which nobody holds.
+func (k *keeper) watch(ctx context.Context) {
 	sentinel := &struct{ self *keeper }{}
 	runtime.AddCleanup(sentinel, func(k *keeper) {
-		k.adjust()
-		k.watch()
+		if ctx.Err() == nil {
+			k.adjust()
+			k.watch(ctx)
+		}
 	}, k)
 }
 

@@ -34,25 +34,30 @@ func TestKeeper(t *testing.T) {
 	before := debug.SetGCPercent(gcPercent)
 	defer debug.SetGCPercent(before)
 	k := newKeeper(gcPercent)
-	k.watch()
-	block := make([]byte, roomBytes/2) // of pages that nobody touches
-	awaitPercent(t, func(percent uint64) bool { return percent <= 200 })
-	runtime.KeepAlive(block)
-	block = nil
+	k.watch(t.Context())
+	func() {
+		block := make([]byte, roomBytes/2) // of pages that nobody touches
+		awaitPercent(t, func(percent uint64) bool { return percent <= 200 })
+		runtime.KeepAlive(block)
+	}()
 	awaitPercent(t, func(percent uint64) bool { return percent == gcPercent })
 }
 
 func awaitPercent(t *testing.T, holds func(uint64) bool) {
 	t.Helper()
 	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	timeout := time.After(30 * time.Second)
+	ticker := time.NewTicker(time.Millisecond) // cleanups run in a goroutine of their own
+	defer ticker.Stop()
+	for {
 		runtime.GC()
 		if metrics.Read(sample); holds(sample[0].Value.Uint64()) {
 			return
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-ticker.C:
+		case <-timeout:
 			t.Fatalf("GOGC is %d", sample[0].Value.Uint64())
 		}
-		time.Sleep(time.Millisecond) // cleanups run in a goroutine of their own
 	}
 }

@@ -52,7 +52,7 @@ func main() {
 	flag.StringVar(&serve, "serve", "", "run a processor on the topics of this prefix until standard input ends; for this program's own use")
 	flag.Float64Var(&o.scale, "scale", 1, "size of those runs, as a share of what the targets are about")
 	flag.Parse()
-	memory.Choose(os.Environ(), memory.Available()).Apply() // as the binary does
+	memory.Choose(os.Environ(), memory.Available()).Apply(context.Background()) // as the binary does
 	if err := run(o, brokers, serve); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
