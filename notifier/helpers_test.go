@@ -37,7 +37,7 @@ type world struct {
 	topics  schemas.Topics
 	client  *kgo.Client
 	cfg     notifier.Config
-	// partitions is how many the topics get.
+	// partitions is how many the events get.
 	partitions int
 	*notifier.Notifier
 	stop func()
@@ -74,11 +74,36 @@ func newWorldOn(t *testing.T, brokers string, change func(*notifier.Config)) *wo
 
 func (w *world) createTopics() {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	// Apache Kafka takes 10 ms a partition where nothing else goes on.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	_, err := kafka.EnsureTopics(ctx, w.client, kafka.Topology{Topics: w.topics, Lanes: []string{"fast"}, Partitions: w.partitions})
+	_, err := kafka.EnsureTopics(ctx, w.client, kafka.Topology{Topics: w.topics, Lanes: []string{"fast"}, Partitions: partitions})
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.partitions == partitions {
+		return
+	}
+	// Only that of the events: Apache Kafka takes many seconds for thousands.
+	admin, topic := kadm.NewClient(w.client), w.topics.Events()
+	answers, err := admin.UpdatePartitions(ctx, w.partitions, topic)
+	if err == nil {
+		err = answers.Error()
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for led := 0; led < w.partitions; {
+		ends, err := admin.ListEndOffsets(ctx, topic)
+		if err != nil {
+			w.t.Fatalf("%d of %d partitions have a leader: %v", led, w.partitions, err)
+		}
+		led = 0
+		ends.Each(func(end kadm.ListedOffset) {
+			if end.Err == nil {
+				led++
+			}
+		})
 	}
 }
 
