@@ -10,7 +10,7 @@ LINTER_VERSION = v2.15.0
 KAFKA_PACKAGES = ./internal/kafka/... ./internal/journal/... ./internal/taskview/... ./internal/control ./internal/webhooks ./processor ./producer ./notifier ./e2e
 
 # The faults of the short chaos run.
-CHAOS_SHORT = none,kill,zombie,drain,churn,broker-kill,lost-acks,lost-commits,resets,foreign-fence,late-repeats,poison,exit,twice
+CHAOS_SHORT = none,kill,zombie,drain,churn,broker-kill,lost-acks,lost-commits,resets,foreign-fence,late-repeats,poison,exit,twice,unique
 
 .DEFAULT_GOAL := help
 

@@ -51,6 +51,10 @@ func taskFaults() []fault {
 			evidence: "tasks that were recorded as received before", run: runTwice,
 		},
 		{
+			name: "unique", does: "tasks with the same content: at once, and when the first has been completed or has failed",
+			evidence: "tasks that ended as duplicates", run: runUnique,
+		},
+		{
 			name: "waits", does: "tasks that must not run before their time",
 			evidence: "tasks that waited for their time", run: runWaits,
 			needs: func(c *config) string { return unless(c.delays, "-delays") },
@@ -160,6 +164,30 @@ func runTwice(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	a.load.send(tasks...) // after their end
 	a.until(ctx, 10*time.Second, func() bool { return a.book.count("repeat") >= before+40 })
 	return a.book.count("repeat") - before, nil
+}
+
+// runUnique sends two tasks of each content at once and a third when those have
+// ended. Half of the first ones fail, which lets another run.
+func runUnique(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
+	before := a.book.count("cancelled duplicate")
+	first := several(random, 20, task{name: "sleep", input: map[string]any{"ms": 300}})
+	rivals := [3][]task{}
+	for i, t := range first {
+		t.more = map[string]any{"unique": unique("content")}
+		for n := range rivals {
+			t.id = fmt.Sprint(first[i].id, "-", n)
+			rivals[n] = append(rivals[n], t)
+		}
+		if i%2 == 0 {
+			rivals[0][i].name, rivals[0][i].input = "fail", map[string]any{"message": "as told"}
+		}
+	}
+	for _, batch := range [][]task{append(rivals[0], rivals[1]...), rivals[2]} {
+		if err := a.sendAndWait(ctx, batch); err != nil {
+			return 0, err
+		}
+	}
+	return a.book.count("cancelled duplicate") - before, nil
 }
 
 func runWaits(ctx context.Context, a *arena, random *rand.Rand) (int, error) {

@@ -48,6 +48,7 @@ type mix struct {
 	random *rand.Rand
 	config *config
 	count  int
+	unique task // the last of the unique ones
 }
 
 // next is a task of the mix. Nothing in it ends a process.
@@ -83,7 +84,25 @@ func (m *mix) next() task {
 	if m.config.delays && m.random.IntN(10) == 0 {
 		delay(&t, time.Duration(1000+m.random.IntN(9000))*time.Millisecond)
 	}
+	if m.random.IntN(20) == 0 {
+		m.claim(&t)
+	}
 	return t
+}
+
+// claim makes a task unique, often with the content of the one before.
+func (m *mix) claim(t *task) {
+	if m.unique.id != "" && m.random.IntN(3) > 0 {
+		t.user, t.lane, t.more["unique"] = m.unique.user, m.unique.lane, m.unique.more["unique"]
+	} else {
+		t.more["unique"] = unique(t.id)
+	}
+	m.unique = *t
+}
+
+// unique is a claim to a content that outlasts the run.
+func unique(key string) map[string]any {
+	return map[string]any{"key": key, "ttl_ms": (48 * time.Hour).Milliseconds()}
 }
 
 // delay makes a task wait.

@@ -59,7 +59,7 @@ func (c *Checker) Lane(lane string, r *Record) {
 	c.lanes[at] = t.userID + "/" + t.taskID
 	l := c.life(identity{t.userID, t.taskID, fmt.Sprint(lane, "/", r.Partition)})
 	if l.received.IsZero() { // of the records of one task the first is run
-		l.received, l.maxAttempts, l.notBefore = r.Time, t.maxAttempts, t.notBefore
+		l.received, l.maxAttempts, l.notBefore, l.content = r.Time, t.maxAttempts, t.notBefore, t.content
 	}
 }
 
@@ -102,7 +102,7 @@ func (c *Checker) Event(r *Record) {
 		c.report.breach(SameHistory, r.Time, "%d/%d counts in %s and cannot be read", r.Partition, r.Offset, stamp.Shard)
 	case len(r.Key) > 0:
 		c.report.check(NothingAfter, r.Time)
-		c.life(identity{e.UserID, e.TaskID, stamp.Shard}).take(&e, r.Time)
+		c.life(identity{e.UserID, e.TaskID, stamp.Shard}).take(&e, r.Time, r.Offset)
 	case e.Kind == "repeat":
 		n.Repeats++
 	}

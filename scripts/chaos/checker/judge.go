@@ -14,6 +14,7 @@ func (c *Checker) Judge(topic func(lane string) string) *Report {
 		c.judgeTime(id, l)
 		c.count(l)
 	}
+	c.judgeUnique()
 	c.judgeLetters()
 	c.judgeAcks(topic)
 	c.judgeTrace()

@@ -10,11 +10,14 @@ type life struct {
 	received    time.Time // its first record on the lane; zero if there is none
 	maxAttempts int
 	notBefore   time.Time
+	content     string // of a unique task
 
 	ends   int
 	ended  time.Time
 	status string
 	code   string
+	of     string      // whose duplicate it is
+	endsAt int64       // the end's offset in the journal
 	after  []time.Time // of events that count after the end
 
 	running int       // starts that count
@@ -24,20 +27,21 @@ type life struct {
 	lost    int       // attempts that ended with their worker
 	attempt int       // the last start's number
 	began   time.Time // the first start
+	beginAt int64     // its offset in the journal
 	fell    time.Time // when an attempt's number did not rise
 	early   time.Time // when it started before its time
 }
 
-// take moves the life on by an event that counts.
-func (l *life) take(e *event, at time.Time) {
+// take moves the life on by an event that counts, at that time and offset.
+func (l *life) take(e *event, at time.Time, offset int64) {
 	if l.ends > 0 {
 		l.after = append(l.after, at)
 	}
 	switch {
 	case e.terminal():
-		l.end(e, at)
+		l.end(e, at, offset)
 	case e.Kind == "state" && e.Status == "running":
-		l.begin(e, at)
+		l.begin(e, at, offset)
 	case e.Kind == "state" && e.Status == "pending" && l.open:
 		l.open = false
 		if e.Waiting != nil {
@@ -48,7 +52,7 @@ func (l *life) take(e *event, at time.Time) {
 	}
 }
 
-func (l *life) begin(e *event, at time.Time) {
+func (l *life) begin(e *event, at time.Time, offset int64) {
 	if l.open {
 		l.lost++
 	}
@@ -59,7 +63,7 @@ func (l *life) begin(e *event, at time.Time) {
 		l.early = at
 	}
 	if l.began.IsZero() {
-		l.began = at
+		l.began, l.beginAt = at, offset
 	}
 	l.running++
 	l.open, l.attempt = true, e.Attempt
@@ -67,14 +71,14 @@ func (l *life) begin(e *event, at time.Time) {
 
 // end closes the open attempt: by its own end, or by the verdict on a task
 // whose workers were lost.
-func (l *life) end(e *event, at time.Time) {
+func (l *life) end(e *event, at time.Time, offset int64) {
 	if l.open && e.Code == "worker_lost" {
 		l.lost++
 	}
 	l.open = false
 	l.ends++
 	if l.ends == 1 {
-		l.ended, l.status, l.code = at, e.Status, e.Code
+		l.ended, l.status, l.code, l.of, l.endsAt = at, e.Status, e.Code, e.Of, offset
 	}
 }
 

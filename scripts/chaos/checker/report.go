@@ -19,11 +19,12 @@ const (
 	Once         Invariant = "once" // executed once where no process is lost
 	OnTime       Invariant = "time" // not before its time
 	Cancelled    Invariant = "cncl" // a cancelled task ends
+	OneAtATime   Invariant = "uniq" // of tasks with the same content one runs, and no other while it may succeed
 )
 
 // Invariants are all of them in the order of reports.
 func Invariants() []Invariant {
-	return []Invariant{OneEnd, NothingAfter, Attempts, SameHistory, Kept, Bounded, Once, OnTime, Cancelled}
+	return []Invariant{OneEnd, NothingAfter, Attempts, SameHistory, Kept, Bounded, Once, OnTime, Cancelled, OneAtATime}
 }
 
 // Violation is one breach.

@@ -14,7 +14,12 @@ type task struct {
 	userID, taskID string
 	maxAttempts    int
 	notBefore      time.Time
+	// content is the key of a unique task whose claim outlasts any run, else "".
+	content string
 }
+
+// outlasting is how long a claim has to hold for that.
+const outlasting = 24 * time.Hour
 
 var taskIDForm = regexp.MustCompile(`^[A-Za-z0-9._:@~-]{1,200}$`)
 
@@ -46,6 +51,13 @@ func readTask(value []byte) (task, bool) {
 	}
 	if json.Unmarshal(members["retry"], &retry) == nil && retry.MaxAttempts != nil {
 		t.maxAttempts = *retry.MaxAttempts
+	}
+	var unique struct {
+		TTL int64  `json:"ttl_ms"`
+		Key string `json:"key"`
+	}
+	if json.Unmarshal(members["unique"], &unique) == nil && unique.TTL >= outlasting.Milliseconds() {
+		t.content = unique.Key
 	}
 	_ = json.Unmarshal(members["not_before"], &t.notBefore) // not a time: an invalid task, which never runs
 	return t, true
@@ -83,6 +95,7 @@ type event struct {
 	Attempt int    `json:"attempt"`
 	Worker  string `json:"worker"`
 	Code    string `json:"error_code"`
+	Of      string `json:"duplicate_of"`
 	Waiting *struct {
 		For string `json:"for"`
 	} `json:"waiting"`
