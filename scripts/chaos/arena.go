@@ -181,41 +181,18 @@ func (a *arena) inflict(ctx context.Context, f fault, random *rand.Rand) error {
 // by it knows within that time, and its work is executed again.
 func (a *arena) calm(ctx context.Context) {
 	a.enter(calmPhase, false)
-	pause(ctx, a.config.session)
+	program.Pause(ctx, a.config.session)
 }
 
 // recovered waits until tasks end again, as many as in half a second of load.
 func (a *arena) recovered(ctx context.Context) bool {
 	before := a.book.count("ended")
-	ok := a.until(ctx, time.Minute, func() bool { return a.book.count("ended") > before+a.config.rate/2 })
+	ok := program.Until(ctx, time.Minute, func() bool { return a.book.count("ended") > before+a.config.rate/2 })
 	if !ok && ctx.Err() == nil {
 		a.note("no progress for a minute: %d tasks ended, %d are open", a.book.count("ended")-before, a.book.left())
 	}
-	pause(ctx, time.Second)
+	program.Pause(ctx, time.Second)
 	return ok
-}
-
-// until waits for something that only looking shows; false if it did not come.
-func (a *arena) until(ctx context.Context, within time.Duration, holds func() bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	for !holds() {
-		if ctx.Err() != nil {
-			return false
-		}
-		pause(ctx, 50*time.Millisecond)
-	}
-	return true
-}
-
-// pause waits; an end of the context cuts it short.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // workerMemory is how much a processor may hold, in bytes.

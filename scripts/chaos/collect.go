@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aiecs/tasklane/scripts/chaos/checker"
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 // settle ends the load, heals everything and waits until nothing is left to do.
@@ -27,7 +28,7 @@ func (a *arena) settle(ctx context.Context) error {
 		return err
 	}
 	a.rest(ctx)
-	pause(ctx, 3*time.Second) // what a zombie may still write
+	program.Pause(ctx, 3*time.Second) // what a zombie may still write
 	commits, err := a.committed(ctx)
 	if err != nil {
 		return err
@@ -49,7 +50,7 @@ const maxStill = time.Minute
 func (a *arena) rest(ctx context.Context) {
 	ended, last := 0, time.Now()
 	behind := "nobody has looked"
-	done := a.until(ctx, 15*time.Minute, func() bool {
+	done := program.Until(ctx, 15*time.Minute, func() bool {
 		n, err := a.behind(ctx)
 		behind = fmt.Sprintf("%d records are not committed, %d tasks are open (%v)", n, a.book.left(), err)
 		if now := a.book.count("ended"); now > ended {
@@ -181,7 +182,7 @@ func (a *arena) judge(ctx context.Context) (*checker.Report, error) {
 	if _, err := a.read(ctx, lettersTopic, c.Letter); err != nil {
 		return nil, err
 	}
-	seen := a.until(ctx, 20*time.Second, func() bool {
+	seen := program.Until(ctx, 20*time.Second, func() bool {
 		digests, ok := a.book.seen(ends)
 		if ok {
 			c.Live(digests)

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/aiecs/tasklane/scripts/chaos/proxy"
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 func brokerFaults() []fault {
@@ -54,16 +55,16 @@ func runBrokerKill(ctx context.Context, a *arena, random *rand.Rand) (int, error
 	before := a.lost() + a.done()
 	for range 1 + random.IntN(2) {
 		a.load.send(slow(random, 20)...)
-		pause(ctx, time.Duration(200+random.IntN(800))*time.Millisecond)
+		program.Pause(ctx, time.Duration(200+random.IntN(800))*time.Millisecond)
 		// What it has written and not acknowledged is sent again, to a broker that
 		// may have forgotten that it has it.
 		a.faults(answers(1, proxy.Produce), random)
-		pause(ctx, time.Duration(random.IntN(200))*time.Millisecond)
+		program.Pause(ctx, time.Duration(random.IntN(200))*time.Millisecond)
 		if err := a.broker.Signal(0, syscall.SIGKILL); err != nil {
 			return 0, err
 		}
 		a.faults(nil, random)
-		pause(ctx, time.Duration(random.IntN(3000))*time.Millisecond)
+		program.Pause(ctx, time.Duration(random.IntN(3000))*time.Millisecond)
 		if err := a.broker.Start(ctx); err != nil {
 			return 0, fmt.Errorf("start the broker again: %w", err)
 		}
@@ -84,7 +85,7 @@ func (a *arena) freezeNode(ctx context.Context, random *rand.Rand, node int) (in
 	if err := a.broker.Signal(node, syscall.SIGSTOP); err != nil {
 		return 0, err
 	}
-	pause(ctx, a.config.freeze+time.Duration(random.IntN(3000))*time.Millisecond)
+	program.Pause(ctx, a.config.freeze+time.Duration(random.IntN(3000))*time.Millisecond)
 	waiting := 0
 	for _, w := range a.workers {
 		for _, key := range []int16{proxy.Produce, proxy.Fetch, proxy.Heartbeat, proxy.OffsetCommit} {
@@ -116,7 +117,7 @@ func runNodeKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) 
 		return 0, err
 	}
 	moved := 0
-	a.until(ctx, 30*time.Second, func() bool {
+	program.Until(ctx, 30*time.Second, func() bool {
 		after, err := a.leaders(ctx)
 		if err != nil {
 			return false
@@ -129,7 +130,7 @@ func runNodeKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) 
 		}
 		return moved > 0
 	})
-	pause(ctx, 5*time.Second)
+	program.Pause(ctx, 5*time.Second)
 	if err := a.broker.Start(ctx); err != nil {
 		return moved, fmt.Errorf("start the node again: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aiecs/tasklane/scripts/chaos/proxy"
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 func connectionFaults() []fault {
@@ -104,7 +105,7 @@ func connections(faults func(*dice) proxy.Faults) func(context.Context, *arena, 
 		a.load.send(slow(random, 20)...)
 		before := a.done()
 		a.faults(faults, random)
-		pause(ctx, time.Duration(4+random.IntN(5))*time.Second)
+		program.Pause(ctx, time.Duration(4+random.IntN(5))*time.Second)
 		a.faults(nil, random)
 		return a.done() - before, nil
 	}
@@ -144,7 +145,7 @@ func runDelays(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 			return proxy.Pass, time.Duration(d.roll(500)) * time.Millisecond
 		})
 	}
-	pause(ctx, time.Duration(4+random.IntN(5))*time.Second)
+	program.Pause(ctx, time.Duration(4+random.IntN(5))*time.Second)
 	hits := -before
 	for _, w := range a.workers {
 		w.proxy.Set(nil)
@@ -159,7 +160,7 @@ func runLostHeartbeats(ctx context.Context, a *arena, random *rand.Rand) (int, e
 	shards, stale := a.book.shardsOf(id), a.book.staleOf(id)
 	// A commit is a sign of life as well.
 	victim.proxy.Set(unheard(proxy.Heartbeat, proxy.GroupHeartbeat, proxy.OffsetCommit))
-	a.until(ctx, 2*a.config.session, func() bool { return len(shards) > 0 && a.book.retaken(shards, id) == len(shards) })
+	program.Until(ctx, 2*a.config.session, func() bool { return len(shards) > 0 && a.book.retaken(shards, id) == len(shards) })
 	hits := a.book.retaken(shards, id)
 	victim.proxy.Set(nil)
 	return hits + a.book.staleOf(id) - stale, nil

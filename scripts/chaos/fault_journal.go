@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aiecs/tasklane/scripts/chaos/checker"
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 func journalFaults() []fault {
@@ -66,7 +67,7 @@ func runForeignFence(ctx context.Context, a *arena, random *rand.Rand) (int, err
 	hits := 0
 	for range 3 {
 		a.load.send(slow(random, 20)...)
-		pause(ctx, time.Duration(300+random.IntN(500))*time.Millisecond)
+		program.Pause(ctx, time.Duration(300+random.IntN(500))*time.Millisecond)
 		states, _ := a.book.states()
 		fenced := checker.Fold{}
 		var records []*kgo.Record
@@ -86,7 +87,7 @@ func runForeignFence(ctx context.Context, a *arena, random *rand.Rand) (int, err
 			return hits, err
 		}
 		again := 0
-		a.until(ctx, 15*time.Second, func() bool {
+		program.Until(ctx, 15*time.Second, func() bool {
 			now, _ := a.book.states()
 			again = 0
 			for shard, state := range fenced {
@@ -122,7 +123,7 @@ func runLateRepeats(ctx context.Context, a *arena, random *rand.Rand) (int, erro
 		if err := a.writeJournal(ctx, records); err != nil {
 			return 0, err
 		}
-		pause(ctx, time.Duration(200+random.IntN(400))*time.Millisecond)
+		program.Pause(ctx, time.Duration(200+random.IntN(400))*time.Millisecond)
 	}
 	return a.book.dropped() - before, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aiecs/tasklane/scripts/chaos/proxy"
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 func processFaults() []fault {
@@ -45,7 +46,7 @@ func processFaults() []fault {
 
 func runNone(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	before := a.book.count("ended")
-	pause(ctx, time.Duration(4+random.IntN(3))*time.Second)
+	program.Pause(ctx, time.Duration(4+random.IntN(3))*time.Second)
 	return a.book.count("ended") - before, nil
 }
 
@@ -54,7 +55,7 @@ func runNone(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 func (a *arena) laden(ctx context.Context, random *rand.Rand) *worker {
 	victim := a.workers[random.IntN(len(a.workers))]
 	a.load.send(slow(random, 40)...)
-	a.until(ctx, 8*time.Second, func() bool { return a.book.holds(victim.id()) >= 2 })
+	program.Until(ctx, 8*time.Second, func() bool { return a.book.holds(victim.id()) >= 2 })
 	return victim
 }
 
@@ -62,14 +63,14 @@ func runKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	hits := 0
 	for range 1 + random.IntN(2) {
 		if random.IntN(2) == 0 {
-			a.until(ctx, 3*a.config.session, a.whole)
+			program.Until(ctx, 3*a.config.session, a.whole)
 		}
 		victim := a.laden(ctx, random)
 		held, shards, whole := a.book.holds(victim.id()), a.book.shardsOf(victim.id()), a.whole()
 		if random.IntN(2) == 0 {
 			// Cut off first: what it starts now, it must not have started.
 			victim.proxy.Set(unheard(proxy.Produce))
-			pause(ctx, time.Duration(200+random.IntN(500))*time.Millisecond)
+			program.Pause(ctx, time.Duration(200+random.IntN(500))*time.Millisecond)
 		}
 		victim.kill()
 		victim.proxy.Set(nil)
@@ -78,12 +79,12 @@ func runKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 		}
 		a.book.await(victim.id(), time.Now(), whole)
 		if random.IntN(2) == 0 {
-			a.until(ctx, a.config.session+5*time.Second, func() bool { return a.book.retaken(shards, victim.id()) == len(shards) })
+			program.Until(ctx, a.config.session+5*time.Second, func() bool { return a.book.retaken(shards, victim.id()) == len(shards) })
 		}
 		if err := victim.start(); err != nil {
 			return hits, err
 		}
-		if !a.until(ctx, 3*a.config.session, func() bool { return a.takenOver() }) {
+		if !program.Until(ctx, 3*a.config.session, func() bool { return a.takenOver() }) {
 			a.note("the shards of a killed processor were not all taken over within %v", 3*a.config.session)
 		}
 	}
@@ -102,12 +103,12 @@ func runJoinKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) 
 		if err := victim.start(); err != nil {
 			return hits, err
 		}
-		a.until(ctx, 10*time.Second, func() bool { return victim.proxy.Waiting(proxy.JoinGroup, 20*time.Millisecond) > 0 })
+		program.Until(ctx, 10*time.Second, func() bool { return victim.proxy.Waiting(proxy.JoinGroup, 20*time.Millisecond) > 0 })
 		if victim.proxy.Waiting(proxy.JoinGroup, 0) > 0 {
 			hits++
 		}
 		victim.kill()
-		pause(ctx, 2*a.config.session)
+		program.Pause(ctx, 2*a.config.session)
 		// Users enough to come to every shard.
 		tasks := several(random, 100, task{name: "echo", more: map[string]any{"priority": 10}})
 		a.load.send(tasks...)
@@ -152,10 +153,10 @@ func runZombie(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	id := victim.id()
 	shards, stale := a.book.shardsOf(id), a.book.staleOf(id)
 	victim.freeze()
-	pause(ctx, 2*a.config.session)
+	program.Pause(ctx, 2*a.config.session)
 	retaken := a.book.retaken(shards, id)
 	victim.thaw()
-	a.until(ctx, 5*time.Second, func() bool { return a.book.staleOf(id) > stale })
+	program.Until(ctx, 5*time.Second, func() bool { return a.book.staleOf(id) > stale })
 	return retaken + a.book.staleOf(id) - stale, nil
 }
 
@@ -179,7 +180,7 @@ func runRolling(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	hits := 0
 	for _, victim := range a.workers {
 		a.load.send(slow(random, 20)...)
-		a.until(ctx, 5*time.Second, func() bool { return a.book.holds(victim.id()) >= 2 })
+		program.Until(ctx, 5*time.Second, func() bool { return a.book.holds(victim.id()) >= 2 })
 		hit, err := a.drain(ctx, victim)
 		if err != nil {
 			return hits, err
@@ -203,7 +204,7 @@ func runChurn(ctx context.Context, a *arena, random *rand.Rand) (hits int, err e
 		if n == 0 { // its name is written by its first start
 			before = a.book.fencesBy(guest.id())
 		}
-		pause(ctx, time.Duration(1500+random.IntN(2500))*time.Millisecond)
+		program.Pause(ctx, time.Duration(1500+random.IntN(2500))*time.Millisecond)
 		err = errors.Join(err, guest.stop())
 	}
 	if err != nil {

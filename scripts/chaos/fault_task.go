@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aiecs/tasklane/internal/badtasks"
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 func taskFaults() []fault {
@@ -87,7 +88,7 @@ func (a *arena) sendAndWait(ctx context.Context, tasks []task) error {
 
 func (a *arena) waitEnds(ctx context.Context, tasks []task, within time.Duration) error {
 	left := 0
-	if a.until(ctx, within, func() bool {
+	if program.Until(ctx, within, func() bool {
 		left = 0
 		for _, t := range tasks {
 			if !a.book.ended(t.key()) {
@@ -112,7 +113,7 @@ func runPoison(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	}
 	a.load.raw("fast", nil)
 	a.load.raw("heavy", []byte{})
-	if !a.until(ctx, 20*time.Second, func() bool { return a.book.count("letters") > before+20 }) {
+	if !program.Until(ctx, 20*time.Second, func() bool { return a.book.count("letters") > before+20 }) {
 		a.note("of 150 poisonous records %d came to the dead letters within 20 s", a.book.count("letters")-before)
 	}
 	return a.book.count("letters") - before, a.sendAndWait(ctx, several(random, 10, task{name: "echo"}))
@@ -135,7 +136,7 @@ func runExit(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	tasks := several(random, 1, task{name: "exit", input: map[string]any{"times": 1}})
 	tasks = append(tasks, several(random, 1, task{name: "exit"})...)
 	a.load.send(tasks...)
-	done := a.until(ctx, 20*a.config.session, func() bool { return a.book.ended(tasks[0].key()) && a.book.ended(tasks[1].key()) })
+	done := program.Until(ctx, 20*a.config.session, func() bool { return a.book.ended(tasks[0].key()) && a.book.ended(tasks[1].key()) })
 	if !done {
 		a.note("tasks that end their process have not ended after %v", 20*a.config.session)
 	}
@@ -162,7 +163,7 @@ func runTwice(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 		return 0, err
 	}
 	a.load.send(tasks...) // after their end
-	a.until(ctx, 10*time.Second, func() bool { return a.book.count("repeat") >= before+40 })
+	program.Until(ctx, 10*time.Second, func() bool { return a.book.count("repeat") >= before+40 })
 	return a.book.count("repeat") - before, nil
 }
 
@@ -209,7 +210,7 @@ func runCancel(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	}
 	a.load.send(tasks...)
 	for _, t := range tasks[15:] {
-		pause(ctx, 20*time.Millisecond)
+		program.Pause(ctx, 20*time.Millisecond)
 		a.load.cancel(t)
 	}
 	err := a.waitEnds(ctx, tasks, time.Minute)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 // arena is the installation under fire, its load and its clients.
@@ -105,7 +107,7 @@ func (a *arena) fill(ctx context.Context) error {
 	if err := a.load.flush(ctx); err != nil {
 		return err
 	}
-	written := a.until(ctx, 5*time.Minute, func() bool {
+	written := program.Until(ctx, 5*time.Minute, func() bool {
 		h, err := readHistory(ctx, a.brokerAddr)
 		return err == nil && a.load.open(h) == 0
 	})
@@ -129,7 +131,7 @@ func (a *arena) plans(fault string) bool {
 // battle runs load, clients and faults.
 func (a *arena) battle(ctx context.Context) error {
 	watched := a.gather()
-	if !a.until(ctx, time.Minute, func() bool { return a.connected() == len(a.watchers) }) {
+	if !program.Until(ctx, time.Minute, func() bool { return a.connected() == len(a.watchers) }) {
 		return fmt.Errorf("%d of %d clients are connected after a minute", a.connected(), len(a.watchers))
 	}
 	fmt.Printf("%d clients are connected\n", a.connected())
@@ -138,7 +140,7 @@ func (a *arena) battle(ctx context.Context) error {
 	defer loads.Wait()
 	defer stopLoad()
 	loads.Go(func() { a.load.run(loading, a.config, watched) })
-	pause(ctx, 2*time.Second)
+	program.Pause(ctx, 2*time.Second)
 	for n, name := range a.config.plan {
 		a.latecomers(n)
 		if err := a.inflict(ctx, faults()[name]); err != nil {
@@ -147,7 +149,7 @@ func (a *arena) battle(ctx context.Context) error {
 	}
 	a.latecomers(len(a.config.plan))
 	// What the last fault has left is under load too.
-	pause(ctx, 2*time.Second)
+	program.Pause(ctx, 2*time.Second)
 	stopLoad()
 	loads.Wait()
 	if ctx.Err() != nil {
@@ -176,7 +178,7 @@ func (a *arena) inflict(ctx context.Context, f fault) error {
 	struck := time.Since(began)
 	// Sometimes the next fault comes before all are back.
 	share := 50 + a.random.IntN(51)
-	back := a.until(ctx, time.Minute, func() bool { return 100*a.connected() >= share*len(a.watchers) })
+	back := program.Until(ctx, time.Minute, func() bool { return 100*a.connected() >= share*len(a.watchers) })
 	if !back && ctx.Err() == nil {
 		a.note("%d of %d clients are back a minute after %s", a.connected(), len(a.watchers), f.name)
 	}
@@ -184,7 +186,7 @@ func (a *arena) inflict(ctx context.Context, f fault) error {
 	accepted, _ := a.load.counts()
 	fmt.Printf("%s  %-14s hits %6d in %.1f s, %3d%% of the clients back after %.1f s, %d tasks sent\n", time.Now().UTC().Format("15:04:05"),
 		f.name, hits, struck.Seconds(), share, (time.Since(began) - struck).Seconds(), accepted)
-	pause(ctx, time.Duration(500+a.random.IntN(1500))*time.Millisecond)
+	program.Pause(ctx, time.Duration(500+a.random.IntN(1500))*time.Millisecond)
 	return nil
 }
 
@@ -227,28 +229,5 @@ func (a *arena) close() {
 	}
 	if a.broker != nil {
 		a.broker.kill()
-	}
-}
-
-// until waits for something that only looking shows; false if it did not come.
-func (a *arena) until(ctx context.Context, within time.Duration, holds func() bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	for !holds() {
-		if ctx.Err() != nil {
-			return false
-		}
-		pause(ctx, 50*time.Millisecond)
-	}
-	return true
-}
-
-// pause waits; an end of the context cuts it short.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 // fault is something that happens to clients and servers.
@@ -74,7 +76,7 @@ func notifierKill(ctx context.Context, a *arena) (int, error) {
 	}
 	a.notifiers[n].kill()
 	if a.random.IntN(2) == 0 {
-		pause(ctx, time.Duration(a.random.IntN(1500))*time.Millisecond)
+		program.Pause(ctx, time.Duration(a.random.IntN(1500))*time.Millisecond)
 	}
 	return hit, a.notifiers[n].start(ctx)
 }
@@ -98,12 +100,12 @@ func (a *arena) closedWith(code int) (n int) {
 func brokerKill(ctx context.Context, a *arena) (int, error) {
 	_, before := a.load.counts()
 	a.broker.kill()
-	pause(ctx, time.Duration(1000+a.random.IntN(1500))*time.Millisecond)
+	program.Pause(ctx, time.Duration(1000+a.random.IntN(1500))*time.Millisecond)
 	if err := a.broker.start(ctx); err != nil {
 		return 0, err
 	}
 	late := func() int { _, n := a.load.counts(); return n - before }
-	a.until(ctx, 20*time.Second, func() bool { return late() > 0 })
+	program.Until(ctx, 20*time.Second, func() bool { return late() > 0 })
 	return late(), nil
 }
 
@@ -128,7 +130,7 @@ func slowReaders(ctx context.Context, a *arena) (int, error) {
 		for _, t := range flood(floodUser, a.random.Int(), 300) {
 			a.load.send(ctx, a.random, t)
 		}
-		a.until(ctx, 5*time.Second, func() bool {
+		program.Until(ctx, 5*time.Second, func() bool {
 			var now int
 			now, err = a.closedSlow(ctx)
 			hits = now - before
@@ -178,11 +180,11 @@ func replay(ctx context.Context, a *arena) (int, error) {
 		}
 		return least
 	}
-	a.until(ctx, time.Minute, func() bool { return got() > 1000 })
+	program.Until(ctx, time.Minute, func() bool { return got() > 1000 })
 	if _, err := notifierKill(ctx, a); err != nil {
 		return 0, err
 	}
-	if !a.until(ctx, 3*time.Minute, func() bool { return got() >= a.config.history }) {
+	if !program.Until(ctx, 3*time.Minute, func() bool { return got() >= a.config.history }) {
 		return 0, fmt.Errorf("the slowest client has %d of %d events after three minutes", got(), a.config.history)
 	}
 	hits := 0
@@ -209,7 +211,7 @@ func move(ctx context.Context, a *arena) (int, error) {
 			w.leave()
 		}
 	}
-	a.until(ctx, 10*time.Second, func() bool { return moves() > before })
-	pause(ctx, time.Second)
+	program.Until(ctx, 10*time.Second, func() bool { return moves() > before })
+	program.Pause(ctx, time.Second)
 	return moves() - before, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 // outcome is what the whole run came to.
@@ -42,12 +44,12 @@ func (a *arena) settle(ctx context.Context) (*outcome, error) {
 			}
 			return o, nil
 		}
-		pause(ctx, 2*time.Second)
+		program.Pause(ctx, 2*time.Second)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 	}
-	pause(ctx, 2*time.Second) // what should not come may come late
+	program.Pause(ctx, 2*time.Second) // what should not come may come late
 	h, err := readHistory(ctx, a.brokerAddr)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 // entry is one event that a client got.
@@ -68,7 +70,7 @@ func (w *watcher) run(ctx context.Context) {
 			wait = 20 * time.Millisecond
 		}
 		if ctx.Err() == nil {
-			pause(ctx, wait/2+time.Duration(w.random.Int64N(int64(wait))))
+			program.Pause(ctx, wait/2+time.Duration(w.random.Int64N(int64(wait))))
 		}
 		wait = min(2*wait, time.Second)
 	}
