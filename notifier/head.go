@@ -1,7 +1,6 @@
 package notifier
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -64,12 +63,5 @@ func text(v jsontext.Value) string {
 	if v.Kind() != jsontext.KindString {
 		return ""
 	}
-	if bytes.IndexByte(v, '\\') < 0 {
-		return string(v[1 : len(v)-1])
-	}
-	b, err := jsontext.AppendUnquote(nil, v)
-	if err != nil {
-		return ""
-	}
-	return string(b)
+	return schemas.Unquote(v)
 }

@@ -78,7 +78,7 @@ func topLevelAdvice(kind jsontext.Kind, value jsontext.Value) string {
 	switch {
 	case kind == jsontext.KindBeginArray:
 		return "send one JSON object, and one record for each task"
-	case kind == jsontext.KindString && strings.HasPrefix(strings.TrimSpace(unquote(value)), "{"):
+	case kind == jsontext.KindString && strings.HasPrefix(strings.TrimSpace(Unquote(value)), "{"):
 		return "it holds JSON as text, so it was encoded twice; send the JSON object itself"
 	}
 	return "send one JSON object with task_id, user_id, task_name, mode and service"
@@ -196,7 +196,7 @@ func quotingAdvice(want string, value jsontext.Value) string {
 			return `; write "` + string(value) + `"`
 		}
 	case jsontext.KindString:
-		text := jsontext.Value(unquote(value))
+		text := jsontext.Value(Unquote(value))
 		if strings.HasSuffix(want, "number") && text.Kind() == jsontext.KindNumber && text.IsValid() {
 			return "; write " + string(text) + " without quotes"
 		}

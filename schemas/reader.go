@@ -143,7 +143,7 @@ func (r *taskReader) readText(name []byte, value jsontext.Value, target *string)
 		r.mismatch(string(name), "a string", value)
 		return
 	}
-	*target = unquote(value)
+	*target = Unquote(value)
 }
 
 func (r *taskReader) readTime(name []byte, value jsontext.Value, target **Time) {
@@ -207,4 +207,5 @@ func plain(quoted jsontext.Value) []byte {
 	return text
 }
 
-func unquote(quoted jsontext.Value) string { return string(plain(quoted)) }
+// Unquote is the text of a valid JSON string.
+func Unquote(quoted jsontext.Value) string { return string(plain(quoted)) }

@@ -12,15 +12,11 @@ func (r *taskReader) readLabels(value jsontext.Value) {
 		return
 	}
 	r.task.Labels = make(map[string]string)
-	for s := enter(value); ; {
-		quoted, label, ok := s.member()
-		switch {
-		case !ok:
-			return
-		case label.Kind() == jsontext.KindString:
-			r.task.Labels[unquote(quoted)] = unquote(label)
-		default:
-			r.note("labels."+shown(unquote(quoted)), "must be a string, not "+kindName(label.Kind())+quotingAdvice("a string", label))
+	for name, label := range Members(value) {
+		if label.Kind() == jsontext.KindString {
+			r.task.Labels[string(name)] = Unquote(label)
+		} else {
+			r.note("labels."+shown(string(name)), "must be a string, not "+kindName(label.Kind())+quotingAdvice("a string", label))
 		}
 	}
 }
@@ -37,7 +33,7 @@ func (r *taskReader) readParents(value jsontext.Value) {
 		case !ok:
 			return
 		case parent.Kind() == jsontext.KindString:
-			r.task.DependsOn = append(r.task.DependsOn, unquote(parent))
+			r.task.DependsOn = append(r.task.DependsOn, Unquote(parent))
 		default:
 			field := "depends_on." + strconv.Itoa(len(r.task.DependsOn))
 			r.note(field, "must be a task id, a string, not "+kindName(parent.Kind()))

@@ -83,7 +83,7 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("%s is not an RFC 3339 time such as \"2026-01-31T09:30:00Z\"", cut(string(b), maxQuoted))
 	}
 	if bytes.IndexByte(b, '\\') >= 0 {
-		return t.UnmarshalText([]byte(unquote(b)))
+		return t.UnmarshalText([]byte(Unquote(b)))
 	}
 	return t.UnmarshalText(b[1 : len(b)-1])
 }

@@ -63,12 +63,8 @@ func (r *taskReader) readUnique(value jsontext.Value) {
 	u := new(Unique)
 	r.task.Unique = u
 	var ttl *int64
-	for s := enter(value); ; {
-		quoted, value, ok := s.member()
-		if !ok {
-			break
-		}
-		switch name := string(plain(quoted)); {
+	for text, value := range Members(value) {
+		switch name := string(text); {
 		case name == "ttl_ms" && value.Kind() == jsontext.KindNull:
 			r.note("unique.ttl_ms", "must be a whole number, not null")
 		case name == "ttl_ms":
