@@ -99,18 +99,28 @@ func run(o options, brokers, serve string) error {
 	if err != nil {
 		return fmt.Errorf("measure ceiling: %w", err)
 	}
+	floor, err := measureFloor(ctx, o, o.tasks)
+	if err != nil {
+		return fmt.Errorf("measure floor: %w", err)
+	}
 	pipeline, err := profiled(o.profile, func() (result, error) { return measurePipeline(ctx, o, o.tasks, 0) })
 	if err != nil {
 		return fmt.Errorf("measure pipeline: %w", err)
 	}
-	fmt.Printf("throughput  ceiling %8.0f tasks/s   tasklane %8.0f tasks/s   %5.1f %% of the ceiling\n",
-		ceiling.perSecond, pipeline.perSecond, 100*pipeline.perSecond/ceiling.perSecond)
-	fmt.Printf("CPU a task  ceiling %8.1f µs        tasklane %8.1f µs        %5.1f %%, by the ceiling's\n",
-		inMicroseconds(ceiling.cpu), inMicroseconds(pipeline.cpu), 100*inMicroseconds(ceiling.cpu)/inMicroseconds(pipeline.cpu))
+	report(ceiling, floor, pipeline)
 	if o.rated == 0 {
 		return nil
 	}
 	return latency(ctx, o)
+}
+
+// report says what the three ran at, and what of it the bare shape and the bare
+// protocol allow.
+func report(ceiling, floor, pipeline result) {
+	fmt.Printf("throughput  ceiling %8.0f tasks/s   floor %8.0f tasks/s   tasklane %8.0f tasks/s: %5.1f %% of the ceiling, %5.1f %% of the floor\n",
+		ceiling.perSecond, floor.perSecond, pipeline.perSecond, 100*pipeline.perSecond/ceiling.perSecond, 100*pipeline.perSecond/floor.perSecond)
+	fmt.Printf("CPU a task  ceiling %8.1f µs        floor %8.1f µs        tasklane %8.1f µs\n",
+		inMicroseconds(ceiling.cpu), inMicroseconds(floor.cpu), inMicroseconds(pipeline.cpu))
 }
 
 func inMicroseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

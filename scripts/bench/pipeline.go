@@ -18,18 +18,11 @@ import (
 
 // measurePipeline runs the same load through a processor with the echo service.
 func measurePipeline(ctx context.Context, o options, count, rate int) (result, error) {
-	topics := schemas.Topics{Prefix: fmt.Sprint("bench-", time.Now().UnixNano(), ".")}
-	source, err := o.client(kgo.RecordPartitioner(kafka.JavaPartitioner()))
+	topics, source, err := o.pipelineTopics(ctx)
 	if err != nil {
 		return result{}, err
 	}
 	defer source.Close()
-	_, err = kafka.EnsureTopics(ctx, source, kafka.Topology{
-		Topics: topics, Lanes: []string{schemas.LaneFast}, Partitions: o.partitions, ReplicationFactor: 1,
-	})
-	if err != nil {
-		return result{}, err
-	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	stop, err := o.process(ctx, processor.Config{Topics: topics, Lanes: []processor.Lane{{Name: schemas.LaneFast, Slots: o.slots}}}, fail)
@@ -37,6 +30,28 @@ func measurePipeline(ctx context.Context, o options, count, rate int) (result, e
 		return result{}, err
 	}
 	defer stop()
+	return o.measureTasks(ctx, topics, source, count, rate)
+}
+
+// pipelineTopics are a pipeline's topics, and a client to send tasks with.
+func (o options) pipelineTopics(ctx context.Context) (schemas.Topics, *kgo.Client, error) {
+	topics := schemas.Topics{Prefix: fmt.Sprint("bench-", time.Now().UnixNano(), ".")}
+	source, err := o.client(kgo.RecordPartitioner(kafka.JavaPartitioner()))
+	if err != nil {
+		return topics, nil, err
+	}
+	_, err = kafka.EnsureTopics(ctx, source, kafka.Topology{
+		Topics: topics, Lanes: []string{schemas.LaneFast}, Partitions: o.partitions, ReplicationFactor: 1,
+	})
+	if err != nil {
+		source.Close()
+		return topics, nil, err
+	}
+	return topics, source, nil
+}
+
+// measureTasks sends echo tasks and reads their ends.
+func (o options) measureTasks(ctx context.Context, topics schemas.Topics, source *kgo.Client, count, rate int) (result, error) {
 	reader, err := o.client(kgo.ConsumeTopics(topics.Events()))
 	if err != nil {
 		return result{}, err
