@@ -63,7 +63,7 @@ type Config struct {
 	// PongTimeout how long after one the client is given up (10 s).
 	PingInterval time.Duration
 	PongTimeout  time.Duration
-	// WriteTimeout is how long one write to a client may take (10 s).
+	// WriteTimeout is how long one write to a client may take (10 s), a quarter more at most.
 	WriteTimeout time.Duration
 	// ReplayTimeout is how long a replay waits for the broker (60 s).
 	ReplayTimeout time.Duration

@@ -16,9 +16,10 @@ var (
 	errCursor    = errors.New("the value has a member named cursor or subscription, which are the notifier's")
 )
 
-// eventHead is what is read of an event's JSON. Its values stand in the event.
+// eventHead is what is read of an event's JSON. Its values stand in the event, or
+// next to it where they have escapes.
 type eventHead struct {
-	taskID, userID, kind, batchID string
+	taskID, userID, kind, batchID []byte
 	attempt, output               jsontext.Value
 	// ours are members that only the notifier gives an event.
 	ours bool
@@ -50,18 +51,18 @@ func readHead(value []byte) (h eventHead, err error) {
 	return h, err
 }
 
-// wantText is a string's value, "" for null. An earlier error stays.
-func wantText(name string, v jsontext.Value, earlier error) (string, error) {
+// wantText is a string's value, none for null. An earlier error stays.
+func wantText(name string, v jsontext.Value, earlier error) ([]byte, error) {
 	if kind := v.Kind(); kind != jsontext.KindString && kind != jsontext.KindNull && earlier == nil {
-		return "", fmt.Errorf("the value's %s is no text", name)
+		return nil, fmt.Errorf("the value's %s is no text", name)
 	}
 	return text(v), earlier
 }
 
-// text is a JSON string's value, "" for any other value.
-func text(v jsontext.Value) string {
+// text is a JSON string's value, none for any other value.
+func text(v jsontext.Value) []byte {
 	if v.Kind() != jsontext.KindString {
-		return ""
+		return nil
 	}
-	return schemas.Unquote(v)
+	return schemas.Plain(v)
 }

@@ -36,7 +36,7 @@ func TestReadEvent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e, err := readEvent(&record{key: []byte("u"), value: []byte(c.value)})
 			switch {
-			case c.says == "" && (err != nil || e == nil || e.taskID != "t"):
+			case c.says == "" && (err != nil || e == nil || string(e.taskID) != "t"):
 				t.Errorf("%+v, %v", e, err)
 			case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
 				t.Errorf("%+v, %v, want an error that says %q", e, err, c.says)

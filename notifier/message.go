@@ -24,8 +24,8 @@ type message struct {
 	seq uint64
 	// appended is when the broker took the event; zero for what is no event.
 	appended time.Time
-	// taskID is the event's task, and progress whether a later progress of the
-	// task makes this one superfluous.
+	// taskID is the event's task if it is progress, which a later progress of the
+	// task makes superfluous, or a piece of output; "" for any other.
 	taskID   string
 	progress bool
 	// piece is set on a piece of output.
@@ -52,50 +52,61 @@ func (m *message) size() int { return len(m.frame) + messageOverhead }
 // word.
 func (m *message) isEvent() bool { return !m.appended.IsZero() }
 
-// event is as much of an event as the notifier looks at.
+// event is as much of an event as the notifier looks at. Its bytes are the
+// record's.
 type event struct {
 	partition int32
 	offset    int64
 	appended  time.Time
-	taskID    string
-	batchID   string
+	taskID    []byte
+	batchID   []byte
 	progress  bool
 	piece     *piece
 	// body is the event's object without the closing brace, on one line.
 	body []byte
 }
 
-// readEvent checks that a record is one valid object that belongs to the user
-// in its key. A nil event without an error is a record that is nobody's event.
+// readEvent is the event in a record, nil without an error if it is nobody's.
 func readEvent(rec *record) (*event, error) {
+	e := new(event)
+	if ok, err := e.read(rec); !ok {
+		return nil, err
+	}
+	return e, nil
+}
+
+// read checks that a record is one valid object that belongs to the user in its
+// key. ok is false without an error for a record that is nobody's event.
+func (e *event) read(rec *record) (ok bool, err error) {
 	head, err := readHead(rec.value)
 	if err != nil {
-		return nil, fmt.Errorf("read event: %w", err)
+		return false, fmt.Errorf("read event: %w", err)
 	}
 	switch schemas.Kind(head.kind) {
 	case schemas.KindFence, schemas.KindMark, schemas.KindRepeat, schemas.KindCheckpoint:
-		return nil, nil
+		return false, nil
 	}
 	switch {
-	case head.userID != string(rec.key):
-		return nil, errOtherUser
-	case head.taskID == "":
-		return nil, errNoTask
+	case !bytes.Equal(head.userID, rec.key):
+		return false, errOtherUser
+	case len(head.taskID) == 0:
+		return false, errNoTask
 	case head.ours:
-		return nil, errCursor
+		return false, errCursor
 	}
 	body := oneLine(bytes.TrimRight(rec.value, " \t\r\n"))
-	return &event{
+	*e = event{
 		partition: rec.partition, offset: rec.offset, appended: rec.time,
-		taskID: head.taskID, batchID: head.batchID, progress: head.kind == string(schemas.KindProgress),
+		taskID: head.taskID, batchID: head.batchID, progress: string(head.kind) == string(schemas.KindProgress),
 		piece: head.piece(), body: body[:len(body)-1],
-	}, nil
+	}
+	return true, nil
 }
 
 // piece is the output of the event, nil if it is none or has not the form that
 // can be merged.
 func (h *eventHead) piece() *piece {
-	if h.kind != string(schemas.KindOutput) || h.output.Kind() != jsontext.KindBeginObject {
+	if string(h.kind) != string(schemas.KindOutput) || h.output.Kind() != jsontext.KindBeginObject {
 		return nil
 	}
 	var quoted, index jsontext.Value
@@ -137,8 +148,9 @@ func oneLine(body []byte) []byte {
 // message is the event's own text with a cursor spliced in as its last member:
 // place is where to read on after it.
 func (e *event) message(place cursor.Cursor, seq uint64) *message {
-	at := place.String()
 	const member = `,"cursor":"`
+	var room [cursor.MaxShortBytes]byte
+	at := place.Append(room[:0])
 	length := len(e.body) + len(member) + len(at) + len(`"}`)
 	head := headerLength(length)
 	frame := make([]byte, 0, head+length)
@@ -147,10 +159,11 @@ func (e *event) message(place cursor.Cursor, seq uint64) *message {
 	frame = append(frame, member...)
 	frame = append(frame, at...) // base64url: nothing to escape
 	frame = append(frame, `"}`...)
-	return &message{
-		frame: frame, head: head, seq: seq, appended: e.appended,
-		taskID: e.taskID, progress: e.progress, piece: e.piece,
+	m := &message{frame: frame, head: head, seq: seq, appended: e.appended, progress: e.progress, piece: e.piece}
+	if e.progress || e.piece != nil {
+		m.taskID = string(e.taskID)
 	}
+	return m
 }
 
 // hello is a subscription's first message.

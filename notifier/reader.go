@@ -273,18 +273,19 @@ func (r *reader) checkpoint(partition int32, t *track, offset int64) {
 const maxOffers = 10_000
 
 func (r *reader) deliver(rec *record, seq uint64, subs []*subscription) {
-	e, err := readEvent(rec)
+	var e event // not on the heap: this runs for every event that is watched
+	ok, err := e.read(rec)
 	if err != nil {
 		r.metrics.invalid.Inc()
 		r.log.Warn("a record that counts is no event", "partition", rec.partition, "offset", rec.offset, "error", err)
 		return
 	}
-	if e == nil {
+	if !ok {
 		return
 	}
 	var m *message
 	for _, sub := range subs {
-		if !sub.wants(e) {
+		if !sub.wants(&e) {
 			continue
 		}
 		if m == nil {

@@ -20,7 +20,7 @@ func TestSlowClientIsToldWhereToGoOn(t *testing.T) {
 		s.add(sub)
 	}
 	say := func(sub *subscription, next int64, size int) *message {
-		e := &event{appended: time.UnixMilli(1), taskID: "t", body: []byte(`{"message":"` + strings.Repeat("x", size) + `"`)}
+		e := &event{appended: time.UnixMilli(1), taskID: []byte("t"), body: []byte(`{"message":"` + strings.Repeat("x", size) + `"`)}
 		m := e.message(cursor.Cursor{Events: []int64{next}}, uint64(next))
 		s.sendTo(sub, m)
 		return m

@@ -49,7 +49,7 @@ func newSubscription(s *session, req request) *subscription {
 // wants reports whether the event is for this subscription, given that its user
 // is.
 func (b *subscription) wants(e *event) bool {
-	return (b.taskID == "" || b.taskID == e.taskID) && (b.batchID == "" || b.batchID == e.batchID)
+	return (b.taskID == "" || b.taskID == string(e.taskID)) && (b.batchID == "" || b.batchID == string(e.batchID))
 }
 
 // offer gives a live event to the subscription. It reports whether the session

@@ -40,6 +40,7 @@ type socket struct {
 	state    atomic.Int32
 	pingDue  atomic.Bool
 	pongDue  atomic.Pointer[string]
+	deadline time.Time // of writes; it is the writer's
 	commands quota
 	// unproved says that the client has yet to say who it is: until then no ping
 	// or pong wins it time. It is the reader's.

@@ -114,7 +114,7 @@ func (k *socket) send(w *writer) error {
 	if len(w.buf) == 0 && len(w.batch) == 0 {
 		return nil
 	}
-	if err := k.conn.NetConn().SetWriteDeadline(time.Now().Add(k.n.cfg.WriteTimeout)); err != nil {
+	if err := k.extend(); err != nil {
 		return err
 	}
 	if k.batch && len(w.batch) > 1 {
@@ -135,6 +135,17 @@ func (k *socket) send(w *writer) error {
 		w.appendFrame(it)
 	}
 	return k.put(w.buf)
+}
+
+// extend gives a write its time: the timeout, and up to a quarter more. Moving the
+// deadline costs a part of what a short write does, so it is not done for each.
+func (k *socket) extend() error {
+	now, timeout := time.Now(), k.n.cfg.WriteTimeout
+	if k.deadline.Sub(now) >= timeout {
+		return nil
+	}
+	k.deadline = now.Add(timeout + timeout/4)
+	return k.conn.NetConn().SetWriteDeadline(k.deadline)
 }
 
 // put writes whole frames. The library writes nothing but close frames itself,

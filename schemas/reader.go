@@ -48,7 +48,7 @@ func (r *taskReader) mismatch(field, want string, value jsontext.Value) {
 }
 
 func (r *taskReader) member(quoted, value jsontext.Value) {
-	name := plain(quoted)
+	name := Plain(quoted)
 	if target := r.task.text(name); target != nil {
 		r.readText(name, value, target)
 		return
@@ -198,8 +198,9 @@ func appendMember(object, quoted, value jsontext.Value) jsontext.Value {
 	return append(append(object, value...), '}')
 }
 
-// plain is the text of a valid quoted string, without a copy where it can.
-func plain(quoted jsontext.Value) []byte {
+// Plain is the text of a valid JSON string, without a copy where it can: it must
+// not be changed.
+func Plain(quoted jsontext.Value) []byte {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return quoted[1 : len(quoted)-1]
 	}
@@ -208,4 +209,4 @@ func plain(quoted jsontext.Value) []byte {
 }
 
 // Unquote is the text of a valid JSON string.
-func Unquote(quoted jsontext.Value) string { return string(plain(quoted)) }
+func Unquote(quoted jsontext.Value) string { return string(Plain(quoted)) }

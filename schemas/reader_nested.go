@@ -53,7 +53,7 @@ func (r *taskReader) readRetry(value jsontext.Value) {
 		if !ok {
 			return
 		}
-		switch string(plain(quoted)) {
+		switch string(Plain(quoted)) {
 		case "max_attempts":
 			readNumber(r, "retry.max_attempts", value, &retry.MaxAttempts)
 		case "backoff_ms":

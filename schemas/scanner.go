@@ -14,7 +14,7 @@ func Members(object []byte) iter.Seq2[[]byte, jsontext.Value] {
 	return func(yield func([]byte, jsontext.Value) bool) {
 		for s := enter(object); ; {
 			quoted, value, ok := s.member()
-			if !ok || !yield(plain(quoted), value) {
+			if !ok || !yield(Plain(quoted), value) {
 				return
 			}
 		}

@@ -56,8 +56,14 @@ type TaskPosition struct {
 // String is the wire form. Offsets below zero and lanes longer than
 // [MaxLaneBytes] do not exist in Kafka; they would be refused by [Parse].
 func (c Cursor) String() string {
-	b := make([]byte, 0, 16+3*len(c.Events))
-	return base64.RawURLEncoding.EncodeToString(c.append(b))
+	var room [MaxShortBytes]byte
+	return string(c.Append(room[:0]))
+}
+
+// Append appends what String returns to b, for who makes one for every event.
+func (c Cursor) Append(b []byte) []byte {
+	var room [MaxShortBytes]byte
+	return base64.RawURLEncoding.AppendEncode(b, c.append(room[:0]))
 }
 
 func (c Cursor) append(b []byte) []byte {
