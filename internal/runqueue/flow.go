@@ -28,7 +28,7 @@ type classKey struct {
 type flow struct {
 	user   *user
 	class  *class
-	items  heap[*Item]
+	items  heap[turn]
 	parked bool
 	key    int64 // virtual time of its turn, when it was parked
 	at     int
@@ -101,7 +101,7 @@ func (q *Queue) enqueue(i *Item, now time.Time) {
 		u.all = append(u.all, f)
 	}
 	i.flow = f
-	f.items.push(i)
+	f.items.push(i.turn())
 	u.items++
 	if isNew {
 		q.attach(f, now)
@@ -114,7 +114,7 @@ func (q *Queue) enqueue(i *Item, now time.Time) {
 // unqueue takes an item out of its flow.
 func (q *Queue) unqueue(i *Item, now time.Time) {
 	f, u := i.flow, i.user
-	f.items.remove(i)
+	f.items.remove(i.turn())
 	u.items--
 	i.flow = nil
 	if f.items.len() > 0 {
@@ -137,7 +137,7 @@ func (q *Queue) attach(f *flow, now time.Time) {
 		return
 	}
 	f.user.flows.push(f)
-	if q.ready.holds(f.user) {
+	if q.ready.holds(f.user.standing()) {
 		f.class.reachable++
 	}
 }
@@ -158,7 +158,7 @@ func (q *Queue) detach(f *flow) {
 		return
 	}
 	f.user.flows.remove(f)
-	if q.ready.holds(f.user) {
+	if q.ready.holds(f.user.standing()) {
 		f.class.reachable--
 	}
 }
@@ -209,7 +209,7 @@ func (q *Queue) admit(c *class, now time.Time) {
 	f := c.parked.pop().flow
 	f.parked = false
 	f.user.flows.push(f)
-	if q.ready.holds(f.user) {
+	if q.ready.holds(f.user.standing()) {
 		c.reachable++
 	}
 	q.settle(f.user, now)

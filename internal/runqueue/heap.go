@@ -8,8 +8,13 @@ type node[E any] interface {
 	place() *int
 }
 
-// heap is a binary heap whose nodes can be removed from the middle.
+// heap is a heap whose nodes can be removed from the middle. What its order takes
+// may stand in the node itself: a backlog is larger than the processor's caches,
+// and a look at every node on the way would be what taking one costs. For the same
+// reason a node has four children, which stand next to each other.
 type heap[E node[E]] struct{ all []E }
+
+const children = 4
 
 func (h *heap[E]) len() int { return len(h.all) }
 
@@ -19,8 +24,7 @@ func (h *heap[E]) holds(e E) bool { return *e.place() > 0 }
 
 func (h *heap[E]) push(e E) {
 	h.all = append(h.all, e)
-	*e.place() = len(h.all)
-	h.up(len(h.all) - 1)
+	h.up(len(h.all)-1, e)
 }
 
 func (h *heap[E]) pop() E {
@@ -30,16 +34,14 @@ func (h *heap[E]) pop() E {
 }
 
 func (h *heap[E]) remove(e E) {
-	at, last := *e.place()-1, len(h.all)-1
-	if at != last {
-		h.swap(at, last)
-	}
+	at, end := *e.place()-1, len(h.all)-1
+	last := h.all[end]
 	var none E
-	h.all[last] = none
-	h.all = h.all[:last]
+	h.all[end] = none
+	h.all = h.all[:end]
 	*e.place() = 0
-	if at != last {
-		h.fix(h.all[at])
+	if at != end {
+		h.settle(at, last)
 	}
 	if cap(h.all) > 64 && len(h.all) < cap(h.all)/4 {
 		h.all = append(make([]E, 0, cap(h.all)/2), h.all...) // a backlog that is gone gives its memory back
@@ -47,42 +49,53 @@ func (h *heap[E]) remove(e E) {
 }
 
 // fix moves a node whose order has changed.
-func (h *heap[E]) fix(e E) {
-	at := *e.place() - 1
-	if !h.down(at) {
-		h.up(at)
+func (h *heap[E]) fix(e E) { h.settle(*e.place()-1, e) }
+
+// settle puts a node where it belongs, from a place that is free.
+func (h *heap[E]) settle(at int, e E) {
+	if at > 0 && e.before(h.all[(at-1)/children]) {
+		h.up(at, e)
+		return
 	}
+	h.down(at, e)
 }
 
-func (h *heap[E]) up(at int) {
+// up moves the free place towards the top until the node may stand in it.
+func (h *heap[E]) up(at int, e E) {
 	for at > 0 {
-		parent := (at - 1) / 2
-		if !h.all[at].before(h.all[parent]) {
-			return
+		parent := (at - 1) / children
+		if !e.before(h.all[parent]) {
+			break
 		}
-		h.swap(at, parent)
+		h.put(at, h.all[parent])
 		at = parent
 	}
+	h.put(at, e)
 }
 
-func (h *heap[E]) down(at int) (moved bool) {
+// down moves it the other way.
+func (h *heap[E]) down(at int, e E) {
 	for {
-		child := 2*at + 1
-		if child >= len(h.all) {
-			return moved
+		first := children*at + 1
+		if first >= len(h.all) {
+			break
 		}
-		if right := child + 1; right < len(h.all) && h.all[right].before(h.all[child]) {
-			child = right
+		least := first
+		for child := first + 1; child < min(first+children, len(h.all)); child++ {
+			if h.all[child].before(h.all[least]) {
+				least = child
+			}
 		}
-		if !h.all[child].before(h.all[at]) {
-			return moved
+		if !h.all[least].before(e) {
+			break
 		}
-		h.swap(at, child)
-		at, moved = child, true
+		h.put(at, h.all[least])
+		at = least
 	}
+	h.put(at, e)
 }
 
-func (h *heap[E]) swap(a, b int) {
-	h.all[a], h.all[b] = h.all[b], h.all[a]
-	*h.all[a].place(), *h.all[b].place() = a+1, b+1
+func (h *heap[E]) put(at int, e E) {
+	h.all[at] = e
+	*e.place() = at + 1
 }

@@ -55,14 +55,23 @@ const (
 	stateRunning
 )
 
-func (i *Item) before(o *Item) bool {
-	if i.rank != o.rank {
-		return i.rank < o.rank
-	}
-	return i.seq < o.seq
+// turn is an item in the order of its flow. The order stands here, see [heap].
+type turn struct {
+	*Item
+	rank int64
+	seq  uint64
 }
 
-func (i *Item) place() *int { return &i.at }
+func (i *Item) turn() turn { return turn{i, i.rank, i.seq} }
+
+func (t turn) before(o turn) bool {
+	if t.rank != o.rank {
+		return t.rank < o.rank
+	}
+	return t.seq < o.seq
+}
+
+func (t turn) place() *int { return &t.at }
 
 // price is what starting the item costs its user.
 func (i *Item) price() int64 { return i.priceOf(i.Cost) }
@@ -87,6 +96,7 @@ const (
 type due struct{ *Item }
 
 func (d due) before(o due) bool { return d.NotBefore.Before(o.NotBefore) }
+func (d due) place() *int       { return &d.at }
 
 // expiry is an item in the order of its end.
 type expiry struct{ *Item }

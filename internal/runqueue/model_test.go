@@ -228,8 +228,11 @@ func drawRule(t *rapid.T) Rule {
 func (m *model) check() {
 	reachable := map[*class]int{}
 	for _, u := range m.q.ready.all {
-		if !m.q.open(u, m.now) || u.flows.len() == 0 {
+		if !m.q.open(u.user, m.now) || u.flows.len() == 0 {
 			m.t.Fatalf("user %s is ready and may not run", u.name)
+		}
+		if u != u.standing() {
+			m.t.Fatalf("user %s stands among the ready with %d, %d and has %d, %d", u.name, u.finish, u.turn, u.user.finish, u.user.turn)
 		}
 		for _, f := range u.flows.all {
 			reachable[f.class]++

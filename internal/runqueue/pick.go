@@ -127,7 +127,7 @@ func (q *Queue) pick(now time.Time) (*Item, bool) {
 		if q.ready.len() == 0 {
 			return nil, false
 		}
-		u := q.ready.top()
+		u := q.ready.top().user
 		f := u.flows.top()
 		if q.startable(f, now) {
 			return q.start(f, now), false
@@ -186,7 +186,7 @@ func (q *Queue) unreserve(now time.Time) {
 
 // start takes a flow's first item out and gives it its slots.
 func (q *Queue) start(f *flow, now time.Time) *Item {
-	i, u, c := f.items.top(), f.user, f.class
+	i, u, c := f.items.top().Item, f.user, f.class
 	q.free -= i.Cost
 	q.lane.start(now)
 	c.service.start(now)

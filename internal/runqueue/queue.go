@@ -50,8 +50,8 @@ type Queue struct {
 	aside    []*Item
 
 	users map[string]*user
-	ready heap[*user] // those with something that may be tried
-	clock int64       // virtual time
+	ready heap[standing] // those with something that may be tried
+	clock int64          // virtual time
 	turns uint64
 	// headStart is what a user who has been away may have ahead of the clock.
 	headStart int64

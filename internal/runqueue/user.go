@@ -29,14 +29,24 @@ type indebted struct{ *user }
 func (u indebted) before(o indebted) bool { return u.start < o.start }
 func (u indebted) place() *int            { return &u.owesAt }
 
-func (u *user) before(o *user) bool {
-	if u.finish != o.finish {
-		return u.finish < o.finish
-	}
-	return u.turn < o.turn
+// standing is a user in the order of the ready. It stands here, see [heap]; whoever
+// changes it fixes the heap.
+type standing struct {
+	*user
+	finish int64
+	turn   uint64
 }
 
-func (u *user) place() *int { return &u.at }
+func (u *user) standing() standing { return standing{u, u.finish, u.turn} }
+
+func (s standing) before(o standing) bool {
+	if s.finish != o.finish {
+		return s.finish < o.finish
+	}
+	return s.turn < o.turn
+}
+
+func (s standing) place() *int { return &s.at }
 
 // flowOf is the user's flow of a class, nil if there is none. In an ordered
 // queue one flow has everything.
@@ -74,20 +84,20 @@ func (q *Queue) open(u *user, now time.Time) bool {
 // about them has changed.
 func (q *Queue) settle(u *user, now time.Time) {
 	isOpen := u.flows.len() > 0 && q.open(u, now)
-	switch isReady := q.ready.holds(u); {
+	switch isReady := q.ready.holds(u.standing()); {
 	case isOpen && !isReady:
 		q.turns++
 		u.begin, u.turn = max(u.start, q.clock), q.turns
 		q.plan(u)
-		q.ready.push(u)
+		q.ready.push(u.standing())
 		for _, f := range u.flows.all {
 			f.class.reachable++
 		}
 	case isOpen:
 		q.plan(u)
-		q.ready.fix(u)
+		q.ready.fix(u.standing())
 	case isReady:
-		q.ready.remove(u)
+		q.ready.remove(u.standing())
 		for _, f := range u.flows.all {
 			f.class.reachable--
 			q.refill(f.class, now)
