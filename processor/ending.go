@@ -11,14 +11,28 @@ import (
 	"github.com/aiecs/tasklane/schemas"
 )
 
-// Execute runs the handler of the context's task: one attempt. A panic becomes a
-// [*PanicError], and a result that cannot be kept an error.
-func (r *Registry) Execute(ctx context.Context, c *Context) (result jsontext.Value, err error) {
+// Execute runs the handler of the context's task, one attempt, and calls done with
+// what came of it. A panic is a [*PanicError], and so is a handler that ends its
+// goroutine instead of returning (runtime.Goexit, or the FailNow of a test): done
+// is called then too, but Execute does not return. A result that cannot be kept is
+// an error.
+func (r *Registry) Execute(ctx context.Context, c *Context, done func(result jsontext.Value, err error)) {
+	var result jsontext.Value
+	var err error
+	returned := false
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
+		} else if !returned {
+			err = &PanicError{Value: "it ended its goroutine instead of returning", Stack: debug.Stack()}
 		}
+		done(result, err)
 	}()
+	result, err = r.execute(ctx, c)
+	returned = true
+}
+
+func (r *Registry) execute(ctx context.Context, c *Context) (jsontext.Value, error) {
 	t := c.task
 	handler, err := r.Lookup(t.Mode, t.Service, t.TaskName)
 	if err != nil {

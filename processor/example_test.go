@@ -14,7 +14,7 @@ import (
 
 // execute runs a task as a processor would, for these examples; tests of
 // services use package processortest.
-func execute(service processor.Service, task schemas.Task, options ...processor.ContextOption) (jsontext.Value, error) {
+func execute(service processor.Service, task schemas.Task, options ...processor.ContextOption) (result jsontext.Value, err error) {
 	registry, err := processor.NewRegistry(service)
 	if err != nil {
 		return nil, err
@@ -24,7 +24,9 @@ func execute(service processor.Service, task schemas.Task, options ...processor.
 		return nil
 	}
 	task.Mode, task.Service = service.Mode, service.Name
-	return registry.Execute(context.Background(), processor.NewContext(&task, schemas.LaneFast, 1, report, options...))
+	c := processor.NewContext(&task, schemas.LaneFast, 1, report, options...)
+	registry.Execute(context.Background(), c, func(value jsontext.Value, failed error) { result, err = value, failed })
+	return result, err
 }
 
 func ExampleMethod() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,6 +51,7 @@ func TestEveryKindOfEndHasItsStatusAndCode(t *testing.T) {
 	w.start(nil, handlers(map[string]processor.Handler{
 		"fails":  func(context.Context, *processor.Context) (any, error) { return nil, errors.New("no such page") },
 		"panics": func(context.Context, *processor.Context) (any, error) { panic("out of range") },
+		"leaves": func(context.Context, *processor.Context) (any, error) { runtime.Goexit(); return nil, nil },
 		"waits": func(ctx context.Context, _ *processor.Context) (any, error) {
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
@@ -67,6 +69,7 @@ func TestEveryKindOfEndHasItsStatusAndCode(t *testing.T) {
 	}{
 		{"fails", "", schemas.Failed, schemas.CodeServiceError, "no such page"},
 		{"panics", "", schemas.Failed, schemas.CodePanic, "out of range"},
+		{"leaves", "", schemas.Failed, schemas.CodePanic, "ended its goroutine"},
 		{"waits", `"soft_time_limit_ms":270,"time_limit_ms":20000`, schemas.TimedOut, schemas.CodeSoftTimeLimit, "soft time limit of 270ms"},
 		{"ignores", `"time_limit_ms":300`, schemas.TimedOut, schemas.CodeTimeLimit, "time limit of 300ms"},
 		{"unwritable", "", schemas.Failed, schemas.CodeServiceError, "as JSON"},

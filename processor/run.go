@@ -37,11 +37,12 @@ func (l *lane) run(w *work, dog *watchdog) {
 	defer dog.release()
 	defer w.cancel(nil)
 	defer l.returned(w)
-	result, err := l.config.Registry.Execute(w.ctx, l.newContext(w))
-	if err != nil {
-		err = w.stopped(w.limitReached(err))
-	}
-	l.finish(w, outcome{result: result, err: err})
+	l.config.Registry.Execute(w.ctx, l.newContext(w), func(result jsontext.Value, err error) {
+		if err != nil {
+			err = w.stopped(w.limitReached(err))
+		}
+		l.finish(w, outcome{result: result, err: err})
+	})
 }
 
 // newContext is the handler's view of the attempt.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/aiecs/tasklane/processor"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -67,7 +69,7 @@ func TestPanicPassesThroughMiddleware(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = registry.Execute(t.Context(), contextOf(`{}`, nil))
+	registry.Execute(t.Context(), contextOf(`{}`, nil), func(_ jsontext.Value, failed error) { err = failed })
 	var panicked *processor.PanicError
 	if !errors.As(err, &panicked) || panicked.Value != "out of tea" || !passed {
 		t.Errorf("got %v, passed is %v", err, passed)

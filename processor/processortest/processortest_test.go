@@ -3,6 +3,7 @@ package processortest_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +72,7 @@ func TestEnds(t *testing.T) {
 	}{
 		"plain error": {func(context.Context, *processor.Context) (any, error) { return nil, errBroken }, nil, schemas.Failed, schemas.CodeServiceError, "connection reset"},
 		"panic":       {func(context.Context, *processor.Context) (any, error) { panic("oh") }, nil, schemas.Failed, schemas.CodePanic, "panicked: oh"},
+		"goroutine":   {func(context.Context, *processor.Context) (any, error) { runtime.Goexit(); return nil, nil }, nil, schemas.Failed, schemas.CodePanic, "ended its goroutine"},
 		"wrong input": {processor.Method(func(context.Context, *processor.Context, struct {
 			Text string `json:"text"`
 		}) (int, error) {

@@ -73,8 +73,9 @@ func (r *run) start(number int) *Running {
 	}
 	go func() {
 		defer close(a.back)
-		result, err := r.registry.Execute(a.ctx, a.context)
-		a.end(finished{result: result, err: processor.SoftLimited(a.ctx, a.soft, err)}, nil)
+		r.registry.Execute(a.ctx, a.context, func(result jsontext.Value, err error) {
+			a.end(finished{result: result, err: processor.SoftLimited(a.ctx, a.soft, err)}, nil)
+		})
 	}()
 	return a
 }
