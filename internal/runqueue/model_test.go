@@ -155,6 +155,7 @@ func (m *model) started(i *Item) {
 
 // idle checks that nothing is kept back without a reason.
 func (m *model) idle(until time.Time) {
+	m.checkStats()
 	r := m.q.reserved
 	if r.flow != nil && (r.passed >= m.slots || m.now.Sub(r.since) >= Patience) {
 		return // slots are kept for a big one
@@ -169,6 +170,19 @@ func (m *model) idle(until time.Time) {
 		if m.now.Before(i.NotBefore) && (until.IsZero() || until.After(i.NotBefore)) {
 			m.t.Fatalf("it sleeps until %v past %v", until, i.NotBefore)
 		}
+	}
+}
+
+// checkStats checks that the statistics say so too: a processor that has free slots
+// and tasks that could run, and starts none, ends itself.
+func (m *model) checkStats() {
+	stats := m.q.Stats()
+	could := stats.Queued - stats.Waiting
+	for _, n := range stats.Parked {
+		could -= n
+	}
+	if could < 0 || could > 0 && stats.SlotsFree > 0 {
+		m.t.Fatalf("nothing starts, but by the statistics %d could: %+v", could, stats)
 	}
 }
 

@@ -158,16 +158,15 @@ func (q *Queue) startable(f *flow, now time.Time) bool {
 // pickReserved starts the item that slots are kept for; true if nothing else may
 // start before it.
 func (q *Queue) pickReserved(now time.Time) (*Item, bool) {
-	r := &q.reserved
-	f := r.flow
-	if f == nil || r.passed < q.config.Slots && now.Sub(r.since) < Patience {
+	f := q.reserved.flow
+	if f == nil || !q.patient(now) {
 		return nil, false
 	}
-	c := f.class
-	if !q.open(f.user, now) || !c.allowed(now) || c.suspect && !q.config.Gate.free(q) {
+	if !q.awaited(now) {
 		q.unreserve(now) // it could not start if there were room
 		return nil, false
 	}
+	c := f.class
 	if c.cost > q.free {
 		return nil, true
 	}
@@ -176,6 +175,24 @@ func (q *Queue) pickReserved(now time.Time) (*Item, bool) {
 		return nil, false
 	}
 	return q.start(f, now), false
+}
+
+// patient reports whether the reserved flow has let others pass for long enough.
+func (q *Queue) patient(now time.Time) bool {
+	return q.reserved.passed >= q.config.Slots || now.Sub(q.reserved.since) >= Patience
+}
+
+// awaited reports whether the reserved flow waits for nothing but slots.
+func (q *Queue) awaited(now time.Time) bool {
+	f, c := q.reserved.flow, q.reserved.flow.class
+	return q.open(f.user, now) && c.allowed(now) && (!c.suspect || q.config.Gate.free(q))
+}
+
+// keeping reports whether the free slots are kept for the reserved flow, which
+// needs more of them: nothing else may start.
+func (q *Queue) keeping(now time.Time) bool {
+	f := q.reserved.flow
+	return f != nil && q.patient(now) && q.awaited(now) && f.class.cost > q.free
 }
 
 // unreserve lets another item that does not fit come to its turn.

@@ -12,23 +12,25 @@ const (
 	ByServiceRule
 	ByTaskRule
 	BySuspect
+	ByLaneRule
 	BySlots
 	reasons
 )
 
 // Reasons are all reasons.
 func Reasons() []Reason {
-	return []Reason{ByUserRule, ByUserOrder, ByServiceRule, ByTaskRule, BySuspect, BySlots}
+	return []Reason{ByUserRule, ByUserOrder, ByServiceRule, ByTaskRule, BySuspect, ByLaneRule, BySlots}
 }
 
 func (r Reason) String() string {
-	return [...]string{"user", "order", "service", "task", "suspect", "slots"}[r]
+	return [...]string{"user", "order", "service", "task", "suspect", "lane", "slots"}[r]
 }
 
 // Stats is what a queue holds.
 type Stats struct {
 	// Queued are all items that have not been started; Waiting, of these, are not
-	// due, and Parked have been put aside.
+	// due, and Parked cannot be started now. The others could, if a slot is free: a
+	// queue that has both starts something.
 	Queued, Waiting int
 	Parked          [reasons]int
 	// Users have something queued, running or remembered.
@@ -51,6 +53,7 @@ func (q *Queue) Stats() Stats {
 	if first := q.items.first; first != nil {
 		s.Oldest = max(now.Sub(first.At), 0)
 	}
+	closed, keeping := q.lane.room(now) == 0, q.keeping(now)
 	for _, u := range q.users {
 		isOpen := q.open(u, now)
 		for _, f := range u.all {
@@ -61,6 +64,10 @@ func (q *Queue) Stats() Stats {
 				s.Parked[ByUserOrder] += n
 			case f.parked:
 				s.Parked[f.class.reason(now, q.free)] += n
+			case closed:
+				s.Parked[ByLaneRule] += n
+			case keeping:
+				s.Parked[BySlots] += n
 			}
 		}
 	}
