@@ -81,12 +81,12 @@ type watcher struct {
 	states map[string][]map[string]any // state events by task, as they were read
 }
 
-// watch connects to the notifier for a user.
-func watch(t *testing.T, notifier, user, since string) *watcher {
+// watch connects to the notifier for a user; narrow is more of the query.
+func watch(t *testing.T, notifier, user, since string, narrow ...string) *watcher {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	address := notifier + "/ws?user_id=" + url.QueryEscape(user) + "&since=" + url.QueryEscape(since)
+	address := notifier + "/ws?user_id=" + url.QueryEscape(user) + "&since=" + url.QueryEscape(since) + strings.Join(narrow, "")
 	conn, response, err := websocket.DefaultDialer.DialContext(ctx, address, nil)
 	if err != nil {
 		t.Fatalf("connect to %s: %v (%v)", address, err, response)

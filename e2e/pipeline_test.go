@@ -51,6 +51,30 @@ func TestTaskFromHTTPToWebSocket(t *testing.T) {
 	s.terminate()
 }
 
+// TestABatchCanBeWatched: its events, live and replayed, and no others.
+func TestABatchCanBeWatched(t *testing.T) {
+	t.Parallel()
+	s := newInstallation(t).up(t)
+	a := newAPI(t, s.api)
+	live := watch(t, s.notifier, "user-1", "now", "&batch_id=b2")
+	for id, batch := range map[string]string{"other": "b1", "mine": "b2"} {
+		task := newTask("fast", "user-1", id, "progress", map[string]any{"steps": 3, "step_ms": 1})
+		task["batch_id"] = batch
+		a.must(202, "POST", "/v1/tasks", task)
+		a.must(200, "GET", "/v1/tasks/"+id+"/result?user_id=user-1&wait=30s", nil)
+	}
+	for _, w := range []*watcher{live, watch(t, s.notifier, "user-1", "earliest", "&batch_id=b2")} {
+		for status := ""; status != "completed"; {
+			event := w.next()
+			if event["task_id"] != "mine" || event["batch_id"] != "b2" {
+				t.Fatalf("the batch's watcher got %v", event)
+			}
+			status = event["status"].(string)
+		}
+	}
+	s.terminate()
+}
+
 func TestUnknownTaskIsNever404RightAfterItsSubmission(t *testing.T) {
 	t.Parallel()
 	s := newInstallation(t).up(t)

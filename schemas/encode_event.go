@@ -77,6 +77,7 @@ func (a *appender) head(e *Event) {
 	a.text(`,"mode":`, e.Mode)
 	a.text(`,"service":`, e.Service)
 	a.text(`,"worker":`, e.Worker)
+	a.someText(`,"batch_id":`, e.BatchID)
 }
 
 func (a *appender) outcome(e *Event) {

@@ -82,6 +82,8 @@ type Event struct {
 	Mode    string `json:"mode"`
 	Service string `json:"service"`
 	Worker  string `json:"worker"`
+	// BatchID is the task's.
+	BatchID string `json:"batch_id,omitzero"`
 
 	// Result is the service's answer on a completed task.
 	Result jsontext.Value `json:"result,omitzero"`

@@ -241,7 +241,7 @@ func drawEvent(t *rapid.T) *Event {
 	some := func() bool { return rapid.Bool().Draw(t, "some") }
 	e := &Event{
 		EventID: s(), TaskID: s(), UserID: s(), Attempt: int(n()), Kind: Kind(s()), Status: Status(s()), Step: int(n()),
-		Task: s(), Message: s(), Time: at(), Lane: s(), Mode: s(), Service: s(), Worker: s(), Error: s(), ErrorCode: ErrorCode(s()),
+		Task: s(), Message: s(), Time: at(), Lane: s(), Mode: s(), Service: s(), Worker: s(), BatchID: s(), Error: s(), ErrorCode: ErrorCode(s()),
 	}
 	results := []string{"-", `null`, ` {"a" : [1, 2.50, "\u0041\/"]} `, `"x"`, ``, `{`, `{"a":1,"a":2}`, "\"\xff\"", `"\ud800"`, `[1]`}
 	if r := rapid.SampledFrom(results).Draw(t, "result"); r != "-" {

@@ -128,7 +128,7 @@ func (s *Server) record(e *entry, event *schemas.Event) {
 		event.Attempt = 0
 	}
 	event.Task, event.Lane, event.Mode, event.Service, event.Worker = t.TaskName, e.lane, t.Mode, t.Service, "clienttest"
-	event.Time = schemas.AtTime(time.Now())
+	event.BatchID, event.Time = t.BatchID, schemas.AtTime(time.Now())
 	if event.Kind == schemas.KindState {
 		event.Source = &schemas.Source{Topic: "tasks." + e.lane}
 	}

@@ -6,6 +6,10 @@ import (
 	"github.com/aiecs/tasklane/schemas"
 )
 
+// maxBatchIDBytes is the longest batch_id of a valid task: 200 characters. What is
+// wrong with a task may be the length of this one.
+const maxBatchIDBytes = 4 * 200
+
 // NewEvent is an event of a job with everything filled in that the shard
 // knows: who, what, which attempt, where from and when.
 func (s *Shard) NewEvent(j *Job, kind schemas.Kind, status schemas.Status) *schemas.Event {
@@ -14,6 +18,9 @@ func (s *Shard) NewEvent(j *Job, kind schemas.Kind, status schemas.Status) *sche
 		TaskID: t.TaskID, UserID: t.UserID, Attempt: j.Attempt, Kind: kind, Status: status,
 		Step: t.StepOrDefault(), Task: t.TaskName, Time: schemas.AtTime(s.port.Now()),
 		Lane: s.config.Shard.Lane, Mode: t.Mode, Service: t.Service, Worker: s.config.Worker,
+	}
+	if j.Invalid == nil || len(t.BatchID) <= maxBatchIDBytes {
+		e.BatchID = t.BatchID
 	}
 	if aboutRecord(kind) {
 		if j.source == nil {

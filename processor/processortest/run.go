@@ -216,6 +216,6 @@ func (r *run) event(kind schemas.Kind, status schemas.Status, message string) *s
 	t := r.task
 	return &schemas.Event{
 		TaskID: t.TaskID, UserID: t.UserID, Attempt: len(r.outcome.Attempts), Kind: kind, Status: status, Step: t.StepOrDefault(),
-		Task: t.TaskName, Message: message, Time: schemas.AtTime(r.now()), Lane: r.lane, Mode: t.Mode, Service: t.Service, Worker: worker,
+		Task: t.TaskName, Message: message, Time: schemas.AtTime(r.now()), Lane: r.lane, Mode: t.Mode, Service: t.Service, Worker: worker, BatchID: t.BatchID,
 	}
 }

@@ -163,7 +163,7 @@ func (r *run) eventOf(a *Running, e *schemas.Event) *schemas.Event {
 	return &schemas.Event{
 		TaskID: t.TaskID, UserID: t.UserID, Attempt: a.Number, Kind: e.Kind, Status: schemas.Running, Step: t.StepOrDefault(),
 		Task: t.TaskName, Message: e.Message, Time: schemas.AtTime(time.Now().Add(r.passed)), Lane: r.lane, Mode: t.Mode,
-		Service: t.Service, Worker: worker, Progress: e.Progress, Output: e.Output, Usage: e.Usage, Log: e.Log, Checkpoint: e.Checkpoint,
+		Service: t.Service, Worker: worker, BatchID: t.BatchID, Progress: e.Progress, Output: e.Output, Usage: e.Usage, Log: e.Log, Checkpoint: e.Checkpoint,
 	}
 }
 
