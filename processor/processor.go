@@ -76,7 +76,13 @@ func (p *Processor) Run(ctx context.Context) error {
 	// Nothing is taken before it is known what was cancelled and paused.
 	governed := make(chan struct{})
 	group.Go(func() error {
-		return p.config.controls.run(ctx, func() { close(governed); close(p.ready) })
+		return p.config.controls.run(ctx, func() { close(governed) })
+	})
+	group.Go(func() error {
+		if joined(ctx, consumers) {
+			close(p.ready)
+		}
+		return nil
 	})
 	for i, l := range p.lanes {
 		group.Go(func() error { return l.watch.run(ctx) })
@@ -102,6 +108,19 @@ func (p *Processor) Run(ctx context.Context) error {
 		return fmt.Errorf("run processor: %w", err)
 	}
 	return nil
+}
+
+// joined waits until every lane's group has taken its consumer in; false if the
+// context ends first.
+func joined(ctx context.Context, consumers []*journal.Consumer) bool {
+	for _, c := range consumers {
+		select {
+		case <-c.Joined():
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // stallPatience is what a processor that ends because something in it is stuck

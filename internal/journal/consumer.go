@@ -121,6 +121,7 @@ type Consumer struct {
 	broken    error         // why the consumer ends by itself
 	failed    chan struct{} // closed when broken is set
 	left      chan struct{} // closed when the group's member is gone
+	joined    chan struct{} // closed when the group has taken the member in
 	stalled   error         // a shard that gets nowhere
 	refusedAt time.Time     // since when the group refuses this member
 
@@ -145,7 +146,7 @@ func NewConsumer(c ConsumerConfig) (*Consumer, error) {
 	}
 	return &Consumer{
 		config: c, log: c.Kafka.Logger.With("lane", c.Lane), held: map[int32]*Held{}, breakOff: func() {},
-		connected: make(chan struct{}), failed: make(chan struct{}), left: make(chan struct{}),
+		connected: make(chan struct{}), failed: make(chan struct{}), left: make(chan struct{}), joined: make(chan struct{}),
 	}, nil
 }
 
@@ -240,6 +241,10 @@ func (c *Consumer) connect() error {
 	c.client, c.reader, c.commits = client, reader, kafka.NewCommitter(client, topic)
 	return nil
 }
+
+// Joined is closed once the group has taken this member in, with or without
+// partitions.
+func (c *Consumer) Joined() <-chan struct{} { return c.joined }
 
 // Held are the shards held now, in no order.
 func (c *Consumer) Held() []*Held { return slices.Collect(maps.Values(c.snapshot())) }

@@ -8,13 +8,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// assigned takes over the shards of new partitions.
+// assigned takes over the shards of new partitions. The client calls it whenever
+// the group has shared out, with none as well.
 func (c *Consumer) assigned(_ context.Context, client *kgo.Client, partitions map[string][]int32) {
 	<-c.connected
 	topic := c.config.Topics.Lane(c.config.Lane)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refusedAt = time.Time{}
+	select {
+	case <-c.joined:
+	default:
+		close(c.joined)
+	}
 	for _, partition := range partitions[topic] {
 		if c.held[partition] != nil {
 			continue

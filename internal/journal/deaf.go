@@ -179,6 +179,10 @@ func (c *Consumer) sessionFailed(err error) {
 		c.fail(fmt.Errorf("%w (%s)", ErrInstanceTaken, c.instance()))
 		return
 	}
+	if errors.Is(err, kerr.InvalidSessionTimeout) {
+		c.fail(fmt.Errorf("the broker refuses a session timeout of %v: choose one between its group.min.session.timeout.ms and group.max.session.timeout.ms, by default 6s to 30m", c.config.SessionTimeout))
+		return
+	}
 	now := time.Now()
 	c.mu.Lock()
 	if c.refusedAt.IsZero() {
