@@ -195,7 +195,8 @@ func (a *arena) recovered(ctx context.Context) bool {
 	return ok
 }
 
-// workerMemory is how much a processor may hold, in bytes.
+// workerMemory is how much a processor may hold, in bytes: it is started as in a
+// container of that size.
 const workerMemory = 512 << 20
 
 // sample looks at memory once.

@@ -70,7 +70,7 @@ func (e *embedded) Start(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	e.process, err = program.Launch(e.binary, "broker", filepath.Join(e.dir, "broker.log"), "broker", "--broker-addr", e.addr,
+	e.process, err = program.LaunchWithin(e.MemoryLimit(), e.binary, "broker", filepath.Join(e.dir, "broker.log"), "broker", "--broker-addr", e.addr,
 		"--data-dir", filepath.Join(e.dir, "broker"), "--log-format", "json")
 	if err != nil {
 		return err

@@ -108,8 +108,10 @@ func runPoison(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	random.Shuffle(len(cases), func(i, j int) { cases[i], cases[j] = cases[j], cases[i] })
 	user := fmt.Sprintf("bad-%08x", random.Uint32())
 	for i, bad := range cases[:min(len(cases), 150)] {
-		// Users of their own, so that a second burst is no repeat of the first.
-		a.load.raw(lanes()[i%2], []byte(strings.ReplaceAll(string(bad.Value), badtasks.UserID, user)))
+		// Users and ids of their own: a second burst is no repeat of the first, which
+		// may have left the window in which repeats are recognised.
+		names := strings.NewReplacer(badtasks.UserID, user, badtasks.TaskID(bad.Name)+`"`, badtasks.TaskID(bad.Name)+"-"+user+`"`)
+		a.load.raw(lanes()[i%2], []byte(names.Replace(string(bad.Value))))
 	}
 	a.load.raw("fast", nil)
 	a.load.raw("heavy", []byte{})

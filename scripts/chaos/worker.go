@@ -62,7 +62,7 @@ func (w *worker) start() error {
 }
 
 func (w *worker) launch() error {
-	p, err := program.Launch(w.config.binary, w.name, filepath.Join(w.config.dir, w.name+".log"), w.args()...)
+	p, err := program.LaunchWithin(workerMemory, w.config.binary, w.name, filepath.Join(w.config.dir, w.name+".log"), w.args()...)
 	if err != nil {
 		return err
 	}

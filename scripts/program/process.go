@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/aiecs/tasklane/internal/memory"
 )
 
 // startTime and stopTime are how long a process may take to serve and to end in
@@ -33,6 +35,12 @@ type Process struct {
 
 // Launch starts the binary. What it prints goes to the log file.
 func Launch(binary, name, logFile string, args ...string) (*Process, error) {
+	return LaunchWithin(0, binary, name, logFile, args...)
+}
+
+// LaunchWithin starts it as in a container of so many bytes, 0 for as many as there
+// are: its collector is set as it would set itself there.
+func LaunchWithin(bytes int64, binary, name, logFile string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(logFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
@@ -44,6 +52,9 @@ func Launch(binary, name, logFile string, args ...string) (*Process, error) {
 	// It must outlive the context of whatever starts it.
 	p.command = exec.CommandContext(context.Background(), binary, args...)
 	p.command.Stderr = log
+	if chosen := memory.Choose(nil, bytes); chosen != (memory.Settings{}) {
+		p.command.Env = append(os.Environ(), fmt.Sprint("GOGC=", chosen.GCPercent), fmt.Sprint("GOMEMLIMIT=", chosen.LimitBytes))
+	}
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us alone
 	out, err := p.command.StdoutPipe()
 	if err == nil {
