@@ -133,14 +133,39 @@ func (n *Notifier) offsets(ctx context.Context, s since) (begin, error) {
 		next, err := n.source.starts(ctx)
 		return begin{next: next, fresh: true, base: n.baseAt(time.UnixMilli(0), next)}, err
 	case !s.time.IsZero():
-		next, err := n.source.after(ctx, s.time)
-		return begin{next: next, base: n.baseAt(s.time, next)}, err
+		return n.offsetsOfTime(ctx, s.time)
 	case s.cursor != nil && s.cursor.Base != nil:
 		return n.offsetsOfBase(ctx, s.cursor.Base)
 	case s.cursor != nil:
 		return n.offsetsOfCursor(ctx, s.cursor.Events)
 	}
 	return begin{}, nil
+}
+
+// offsetsOfTime is where each partition has its first record at or after a time. Of
+// one that begins behind it the log does not say when what it had before was
+// written.
+func (n *Notifier) offsetsOfTime(ctx context.Context, at time.Time) (begin, error) {
+	next, err := n.source.after(ctx, at)
+	if err != nil {
+		return begin{}, err
+	}
+	starts, err := n.source.starts(ctx)
+	if err != nil {
+		return begin{}, err
+	}
+	b := begin{next: next, base: n.baseAt(at, next)}
+	gone := 0
+	for p, start := range starts[:min(len(starts), len(next))] {
+		if start > 0 && next[p] <= start {
+			gone++
+		}
+	}
+	if gone > 0 {
+		b.lost = fmt.Sprintf("the topic's retention has reached the time: in %d of %d partitions events after it may be gone; "+
+			"what is left follows from the earliest", gone, len(starts))
+	}
+	return b, nil
 }
 
 func (n *Notifier) offsetsOfCursor(ctx context.Context, next []int64) (begin, error) {

@@ -113,7 +113,7 @@ func TestCursorThatDoesNotFit(t *testing.T) {
 }
 
 // Without a ring: what is in memory is not lost.
-func TestRetentionHasPassedTheCursor(t *testing.T) {
+func TestRetentionHasPassedThePlace(t *testing.T) {
 	w := newWorldOn(t, newEngine(t), func(c *notifier.Config) { c.RingBytes = -1 })
 	w.createTopics()
 	w.Notifier, _ = w.run()
@@ -129,6 +129,11 @@ func TestRetentionHasPassedTheCursor(t *testing.T) {
 		t.Errorf("hello %+v, want that events are lost", old.hello)
 	}
 	old.expect("5", "6", "7", "8", "9")
+	before := watch(t, w.Notifier, "user_id", "ada", "since", time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
+	if before.hello.Recovered || !strings.Contains(before.hello.Reason, "in 1 of 4 partitions") {
+		t.Errorf("hello %+v, want that events may be lost", before.hello)
+	}
+	before.expect("5", "6", "7", "8", "9")
 	earliest := watch(t, w.Notifier, "user_id", "ada", "since", "earliest")
 	if !earliest.hello.Recovered {
 		t.Errorf("hello %+v: earliest is whatever is there", earliest.hello)
