@@ -67,6 +67,9 @@ func New(cfg Config) (*Notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure notifier: %w", err)
 	}
+	if warning := policy.Warning(); warning != "" {
+		cfg.Logger.Warn(warning)
+	}
 	cfg.Auth.Logger = cfg.Logger
 	verifier, err := auth.New(cfg.Auth)
 	if err != nil {

@@ -51,6 +51,9 @@ func New(c Config) (*Producer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure producer: %w", err)
 	}
+	if warning := policy.Warning(); warning != "" {
+		c.Logger.Warn(warning)
+	}
 	c.Auth.Logger = c.Logger
 	verifier, err := auth.New(c.Auth)
 	if err != nil {

@@ -56,6 +56,7 @@ func TestConfigurations(t *testing.T) {
 		"no such file":           {Config{Mode: ModeJWT, SecretFiles: []string{secret + "-gone"}}, "no such file"},
 		"a short secret":         {Config{Mode: ModeJWT, SecretFiles: []string{writeFile(t, []byte("short\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n"))}}, "at least 32 are needed"},
 		"a short ticket secret":  {Config{Mode: ModeJWT, SecretFiles: []string{secret}, TicketSecretFile: writeFile(t, []byte("short"))}, "at least 32 are needed"},
+		"a key for a secret":     {Config{Mode: ModeJWT, SecretFiles: []string{public}}, "--auth-public-key-file"},
 		"a huge secret":          {Config{Mode: ModeJWT, SecretFiles: []string{writeFile(t, make([]byte, maxFileBytes+1))}}, "at most"},
 		"not PEM":                {file([]byte("ssh-ed25519 AAAA")), "not PEM"},
 		"empty":                  {file(nil), "not PEM"},

@@ -92,6 +92,23 @@ func TestOriginListRefused(t *testing.T) {
 	}
 }
 
+// TestEveryPageIsWarnedOf where pages need not prove who they are.
+func TestEveryPageIsWarnedOf(t *testing.T) {
+	for _, c := range []struct {
+		config origin.Config
+		warns  bool
+	}{
+		{origin.Config{AllowedOrigins: "https://a.example, *"}, true},
+		{origin.Config{AllowedOrigins: "*", Auth: true}, false},
+		{origin.Config{AllowedOrigins: "https://a.example"}, false},
+		{origin.Config{}, false},
+	} {
+		if got := newPolicy(t, c.config).Warning(); (got != "") != c.warns {
+			t.Errorf("%+v: warning %q", c.config, got)
+		}
+	}
+}
+
 func TestHost(t *testing.T) {
 	loopback := newPolicy(t, origin.Config{})
 	open := newPolicy(t, origin.Config{Listen: "0.0.0.0:80", Insecure: true, AllowedOrigins: "https://tasks.example.com"})

@@ -58,6 +58,15 @@ func New(cfg Config) (*Policy, error) {
 	return p, nil
 }
 
+// Warning is what an operator should know of a policy that was asked for, "" if
+// there is nothing.
+func (p *Policy) Warning() string {
+	if p.anyPage && !p.auth {
+		return "CORS_ALLOWED_ORIGINS=* with auth off: every web page that somebody on this machine opens may act for every user; list the origins, or turn auth on"
+	}
+	return ""
+}
+
 func (p *Policy) allow(entry string) error {
 	switch entry {
 	case "":
