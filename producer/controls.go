@@ -125,7 +125,7 @@ func (p *Producer) parseControl(body []byte, now time.Time) (*schemas.Control, *
 	if err != nil {
 		return nil, pointer(problem.New(http.StatusBadRequest, "the body cannot be passed on: "+err.Error()))
 	}
-	order, err := schemas.DecodeControl(encoded)
+	order, err := schemas.DecodeControlOrder(encoded)
 	switch {
 	case err != nil:
 		return nil, invalidControl(err)

@@ -73,8 +73,8 @@ func TestCancel(t *testing.T) {
 func TestControlsAreSetListedAndLifted(t *testing.T) {
 	w := newWorld(t)
 	w.get("/v1/controls").expect(t, 200, `{"controls":[]}`)
-	pause := `{"kind":"pause","target":{"type":"service","mode":"chat","service":"a/b c"},"by":"ops","reason":"quota","colour":"red"}`
-	w.do("POST", "/v1/controls", pause).expect(t, 201, `"key":"pause/service/chat/a%2Fb%20c"`, `"time":"2`, `"colour":"red"`)
+	pause := `{"kind":"pause","target":{"type":"service","mode":"chat","service":"a/b c"},"by":"ops","reason":"quota"}`
+	w.do("POST", "/v1/controls", pause).expect(t, 201, `"key":"pause/service/chat/a%2Fb%20c"`, `"time":"2`)
 	w.do("POST", "/v1/controls", pause).expect(t, 200)
 	w.do("POST", "/v1/controls", `{"kind":"limits","target":{"type":"user","user_id":".."},"limits":{"max_running":0}}`).expect(t, 201, `"max_running":0`)
 	w.do("POST", "/v1/controls", `{"kind":"kill_switch","target":{"type":"task_name","task_name":"answer"}}`).expect(t, 201)
@@ -116,11 +116,11 @@ func TestControlsAreSetListedAndLifted(t *testing.T) {
 func TestTheRecordsOfOthersAreListed(t *testing.T) {
 	w := newWorld(t)
 	w.get("/v1/controls").expect(t, 200)
-	value := `{"kind":"pause","target":{"type":"lane","lane":"heavy"},"time":"2026-01-31T09:30:00Z"}`
+	value := `{"kind":"pause","target":{"type":"lane","lane":"heavy"},"time":"2026-01-31T09:30:00Z","colour":"red"}`
 	must(t, w.kafka.ProduceSync(bounded(t), &kgo.Record{Topic: w.config.Topics.Control(), Key: []byte("pause/lane/heavy"), Value: []byte(value)}).FirstErr())
 	// What this instance writes after it is read after it.
 	w.do("POST", "/v1/controls", `{"kind":"resume","target":{"type":"lane","lane":"fast"}}`).expect(t, 200)
-	w.get("/v1/controls").expect(t, 200, "pause/lane/heavy")
+	w.get("/v1/controls").expect(t, 200, "pause/lane/heavy", `"colour":"red"`)
 }
 
 func TestHostileControls(t *testing.T) {
@@ -138,6 +138,9 @@ func TestHostileControls(t *testing.T) {
 		"no such lane":        {"POST", "/v1/controls", `{"kind":"pause","target":{"type":"lane","lane":"fats"}}`, 422, `"field":"target.lane"`},
 		"expired":             {"POST", "/v1/controls", `{"kind":"pause","target":{"type":"lane","lane":"fast"},"expires_at":"2001-01-31T09:30:00Z"}`, 422, `"field":"expires_at"`},
 		"off pause":           {"POST", "/v1/controls", `{"kind":"pause","target":{"type":"lane","lane":"fast"},"off":true}`, 422, `"field":"off"`},
+		"a limit's typo":      {"POST", "/v1/controls", `{"kind":"limits","target":{"type":"user","user_id":"q"},"limits":{"max_runing":1}}`, 422, `"field":"limits.max_runing"`},
+		"an expiry's typo":    {"POST", "/v1/controls", `{"kind":"pause","target":{"type":"lane","lane":"fast"},"expire_at":"2099-01-31T09:30:00Z"}`, 422, `"detail":"expire_at is not known; a control has`},
+		"a target's typo":     {"POST", "/v1/controls", `{"kind":"pause","target":{"type":"lane","name":"fast"}}`, 422, `"field":"target.name"`},
 		"limits of a task":    {"POST", "/v1/controls", `{"kind":"limits","target":{"type":"task","user_id":"u","task_id":"t"},"limits":{}}`, 422, "target.type"},
 		"large":               {"POST", "/v1/controls", `{"x":"` + strings.Repeat("x", 70<<10) + `"}`, 413, "64 KiB"},
 		"which kind":          {"GET", "/v1/controls?kind=resume", "", 422, `"field":"kind"`},

@@ -89,13 +89,24 @@ func (e *InvalidControlError) Error() string {
 
 // DecodeControl reads and checks a control record, by the rules of
 // control.schema.json. Its error is always an *[InvalidControlError].
-func DecodeControl(b []byte) (*Control, error) {
+func DecodeControl(b []byte) (*Control, error) { return decodeControl(b, false) }
+
+// DecodeControlOrder is DecodeControl for a control that somebody asks for now. A
+// record may come from a newer version; an order with a member that this version
+// does not know is refused: a limit with a typo would lift the one in force, an
+// expires_at with one would never come.
+func DecodeControlOrder(b []byte) (*Control, error) { return decodeControl(b, true) }
+
+func decodeControl(b []byte, strict bool) (*Control, error) {
 	if text := bytes.TrimSpace(b); len(text) > 0 && string(text) == "null" {
 		return nil, &InvalidControlError{Problem: "the value is null; send one JSON object"}
 	}
 	c := new(Control)
-	if err := json.Unmarshal(b, c); err != nil {
+	if err := json.Unmarshal(b, c, json.RejectUnknownMembers(strict)); err != nil {
 		return nil, explainControl(err)
+	}
+	if strict && len(c.Unknown) > 0 { // json rejects only what has no place to be kept
+		return nil, unknownControlMember(memberNames(c.Unknown)[0])
 	}
 	if field, problem := c.Check(); problem != "" {
 		return nil, &InvalidControlError{Field: field, Problem: problem}
@@ -105,7 +116,10 @@ func DecodeControl(b []byte) (*Control, error) {
 
 func explainControl(err error) *InvalidControlError {
 	var semantic *json.SemanticError
-	if errors.As(err, &semantic) {
+	switch {
+	case errors.As(err, &semantic) && errors.Is(err, json.ErrUnknownName):
+		return unknownControlMember(dotted(semantic.JSONPointer))
+	case semantic != nil:
 		problem := "must not be " + kindName(semantic.JSONKind)
 		if semantic.Err != nil {
 			problem = "is wrong: " + shown(semantic.Err.Error())
@@ -113,6 +127,19 @@ func explainControl(err error) *InvalidControlError {
 		return &InvalidControlError{Field: dotted(semantic.JSONPointer), Problem: problem}
 	}
 	return &InvalidControlError{Problem: "the value is not valid JSON: " + shown(err.Error())}
+}
+
+// unknownControlMember says of an order's member what could stand in its place. The
+// time is not among it: it is set by who takes the order.
+func unknownControlMember(field string) *InvalidControlError {
+	problem := "is not known; a control has kind, target, by, reason, expires_at, off and limits"
+	switch {
+	case strings.HasPrefix(field, "target."):
+		problem = "is not known; a target has type and, for it, user_id, task_id, task_name, mode, service or lane"
+	case strings.HasPrefix(field, "limits."):
+		problem = "is not known; limits have max_running and max_starts_per_s"
+	}
+	return &InvalidControlError{Field: shown(field), Problem: problem}
 }
 
 // Encode is the record's wire form, after a check.

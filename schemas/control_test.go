@@ -95,6 +95,32 @@ func TestBadControls(t *testing.T) {
 	}
 }
 
+func TestAnOrderHasNoUnknownMember(t *testing.T) {
+	const lane, user, at = `"target":{"type":"lane","lane":"gpu"}`, `"target":{"type":"user","user_id":"u"}`, `"time":"2026-01-31T09:30:00Z"`
+	for value, want := range map[string][2]string{
+		`{"kind":"pause",` + lane + `,` + at + `}`:                                                {"", ""},
+		`{"kind":"pause",` + lane + `,` + at + `,"reason":null,"limits":null}`:                    {"", ""},
+		`{"kind":"pause",` + lane + `,` + at + `,"expire_at":"2026-01-31T09:30:00Z"}`:             {"expire_at", "expires_at"},
+		`{"kind":"pause",` + lane + `,` + at + `,"a\nb":1}`:                                       {`"a\nb"`, "reason"},
+		`{"kind":"pause","target":{"type":"lane","name":"gpu"},` + at + `}`:                       {"target.name", "lane"},
+		`{"kind":"pause","target":{"type":"lane","lane":"gpu","user":"u"},` + at + `}`:            {"target.user", "user_id"},
+		`{"kind":"limits",` + user + `,` + at + `,"limits":{"max_runing":1}}`:                     {"limits.max_runing", "max_running"},
+		`{"kind":"limits",` + user + `,` + at + `,"limits":{"max_running":1,"Max_running":null}}`: {"limits.Max_running", "max_running"},
+	} {
+		_, err := DecodeControlOrder([]byte(value))
+		var invalid *InvalidControlError
+		switch {
+		case want[0] == "" && err == nil:
+		case !errors.As(err, &invalid) || invalid.Field != want[0] || !strings.Contains(invalid.Problem, want[1]):
+			t.Errorf("%s: %v, want %q named, and what is known", value, err, want[0])
+		}
+		// A record of a newer version is read all the same.
+		if _, err := DecodeControl([]byte(value)); err != nil && want[0] != "target.name" {
+			t.Errorf("as a record: %v", err)
+		}
+	}
+}
+
 func TestEncodeControlChecks(t *testing.T) {
 	if encoded, err := (&Control{Kind: ControlCancel}).Encode(); err == nil {
 		t.Errorf("encoded %s", encoded)
