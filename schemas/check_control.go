@@ -5,6 +5,7 @@ import "strings"
 const (
 	maxReasonChars = 2000
 	maxControlRate = 1_000_000
+	startsRule     = "must be above 0 and at most 1000000; use max_running 0 or a pause to start nothing"
 )
 
 // Check says which member is at fault and why; the problem is "" if none is.
@@ -69,7 +70,7 @@ func (c *Control) checkLimits() (field, problem string) {
 		return "limits.max_running", p
 	}
 	if r := c.Limits.MaxStartsPerS; r != nil && !(*r > 0 && *r <= maxControlRate) {
-		return "limits.max_starts_per_s", "must be above 0 and at most 1000000; use max_running 0 or a pause to start nothing"
+		return "limits.max_starts_per_s", startsRule
 	}
 	return "", ""
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -120,13 +121,23 @@ func explainControl(err error) *InvalidControlError {
 	case errors.As(err, &semantic) && errors.Is(err, json.ErrUnknownName):
 		return unknownControlMember(dotted(semantic.JSONPointer))
 	case semantic != nil:
-		problem := "must not be " + kindName(semantic.JSONKind)
-		if semantic.Err != nil {
-			problem = "is wrong: " + shown(semantic.Err.Error())
-		}
-		return &InvalidControlError{Field: dotted(semantic.JSONPointer), Problem: problem}
+		return &InvalidControlError{Field: dotted(semantic.JSONPointer), Problem: mistyped(semantic)}
 	}
 	return &InvalidControlError{Problem: "the value is not valid JSON: " + shown(err.Error())}
+}
+
+// mistyped says what a control's member of a wrong type should be. Its only
+// numbers are those of the limits.
+func mistyped(e *json.SemanticError) string {
+	switch {
+	case e.Err == nil:
+		return "must not be " + kindName(e.JSONKind)
+	case e.GoType == reflect.TypeFor[int64]():
+		return fmt.Sprintf("must be a whole number from 0 to %d in plain digits, not %s", maxControlRate, cut(string(e.JSONValue), maxQuoted))
+	case e.GoType == reflect.TypeFor[float64]():
+		return startsRule
+	}
+	return "is wrong: " + shown(e.Err.Error())
 }
 
 // unknownControlMember says of an order's member what could stand in its place. The

@@ -60,6 +60,7 @@ func TestBadControls(t *testing.T) {
 		`{"kind":"pause","target":{"type":"lane","lane":"Fast"},` + at + `}`:                                         "target.lane",
 		`{"kind":"pause","target":{"type":"lane","lane":"fast","user_id":"u"},` + at + `}`:                           "target.user_id",
 		`{"kind":"pause","target":{"type":"lane","lane":"fast"}}`:                                                    "time",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"},"time":5}`:                                           "time",
 		`{"kind":"pause","target":{"type":"lane","lane":"fast"},"time":"today"}`:                                     "time",
 		`{"kind":"pause","target":{"type":"lane","lane":"fast"},` + at + `,"off":true}`:                              "off",
 		`{"kind":"pause","target":{"type":"lane","lane":"fast"},` + at + `,"off":"yes"}`:                             "off",
@@ -117,6 +118,23 @@ func TestAnOrderHasNoUnknownMember(t *testing.T) {
 		// A record of a newer version is read all the same.
 		if _, err := DecodeControl([]byte(value)); err != nil && want[0] != "target.name" {
 			t.Errorf("as a record: %v", err)
+		}
+	}
+}
+
+func TestLimitsSayWhichNumberIsWanted(t *testing.T) {
+	const whole = "must be a whole number from 0 to 1000000 in plain digits, not "
+	for limits, want := range map[string]string{
+		`{"max_running":1.5}`:                             whole + "1.5",
+		`{"max_running":1e30}`:                            whole + "1e30",
+		`{"max_running":"2"}`:                             "must not be a string",
+		`{"max_starts_per_s":1e999}`:                      startsRule,
+		`{"max_running":` + strings.Repeat("9", 99) + `}`: whole + strings.Repeat("9", maxQuoted) + "...",
+	} {
+		_, err := DecodeControl([]byte(`{"kind":"limits","target":{"type":"user","user_id":"u"},"time":"2026-01-31T09:30:00Z","limits":` + limits + `}`))
+		var invalid *InvalidControlError
+		if !errors.As(err, &invalid) || !strings.HasPrefix(invalid.Field, "limits.max_") || invalid.Problem != want {
+			t.Errorf("%s: %v, want %q", limits, err, want)
 		}
 	}
 }
