@@ -34,6 +34,8 @@ type APIError struct {
 	// TaskStatus is where the task stands, if that is what stands against the
 	// request: a task that has ended cannot be cancelled (409).
 	TaskStatus schemas.Status `json:"task_status"`
+
+	foreign bool // not a problem document, so not Tasklane's own
 }
 
 func (e *APIError) Error() string {
@@ -64,7 +66,7 @@ func newAPIError(status int, body []byte) *APIError {
 	if err := json.Unmarshal(body, problem); err != nil {
 		problem = &APIError{Detail: fmt.Sprintf("%.200s", strings.TrimSpace(string(body)))}
 	}
-	problem.Status = status
+	problem.Status, problem.foreign = status, problem.Title == ""
 	if problem.Title == "" {
 		problem.Title = http.StatusText(status)
 	}

@@ -35,10 +35,10 @@ func TestAPIErrorReadsAProblem(t *testing.T) {
 		},
 		{
 			"a proxy's page", 502, "<html>bad gateway</html>\n",
-			APIError{Status: 502, Title: "Bad Gateway", Detail: "<html>bad gateway</html>"},
+			APIError{Status: 502, Title: "Bad Gateway", Detail: "<html>bad gateway</html>", foreign: true},
 			"502: Bad Gateway: <html>bad gateway</html>",
 		},
-		{"nothing", 404, "", APIError{Status: 404, Title: "Not Found"}, "404: Not Found"},
+		{"nothing", 404, "", APIError{Status: 404, Title: "Not Found", foreign: true}, "404: Not Found"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

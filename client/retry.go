@@ -18,6 +18,7 @@ type retry struct {
 	last   error         // why the latest try failed, nil after an answer
 	// refused is the token that the server did not take, "" after an answer.
 	refused string
+	unknown bool // a try may have been carried out
 }
 
 func (c *Client) newRetry() *retry {
@@ -35,6 +36,7 @@ func (r *retry) answered() {
 // wait pauses before another try. It returns the error to give up with: cause
 // itself if it is for good, or cause and the reason for trying no more.
 func (r *retry) wait(ctx context.Context, cause error, advice time.Duration) error {
+	r.unknown = r.unknown || leavesUnknown(cause)
 	if ctx.Err() != nil {
 		// The try was cut short by the caller: that says nothing about the
 		// server, but the try before may.

@@ -35,9 +35,9 @@ type accepted struct {
 // program has ended.
 //
 // The error is an [*APIError] if the task was refused, wraps [ErrUnreachable] if
-// no answer came, and wraps the context's error if that ended first: then the
-// outcome is unknown, and submitting the same task_id again is safe. The handle
-// is not nil even then: it names the task that was tried.
+// no answer came, and wraps the context's error if that ended first. Where the
+// outcome is unknown, which [OutcomeUnknown] tells, submitting the same task_id
+// again is safe. The handle is not nil even then: it names the task that was tried.
 func (c *Client) Submit(ctx context.Context, lane string, task schemas.Task) (*Handle, error) {
 	if task.TaskID == "" {
 		id, err := c.NewTaskID()
@@ -51,13 +51,14 @@ func (c *Client) Submit(ctx context.Context, lane string, task schemas.Task) (*H
 	if err != nil {
 		return handle, fmt.Errorf("encode task %s: %w", task.TaskID, err)
 	}
-	got, err := c.do(ctx, c.newRetry(), call{method: http.MethodPost, path: []string{"v1", "tasks"}, body: body})
+	tries := c.newRetry()
+	got, err := c.do(ctx, tries, call{method: http.MethodPost, path: []string{"v1", "tasks"}, body: body})
 	if err != nil {
-		return handle, fmt.Errorf("submit task %s: %w", task.TaskID, err)
+		return handle, fmt.Errorf("submit task %s: %w", task.TaskID, tries.outcome(err))
 	}
 	var answer accepted
 	if err := got.decode(&answer); err != nil {
-		return handle, fmt.Errorf("submit task %s: %w", task.TaskID, err)
+		return handle, fmt.Errorf("submit task %s: %w", task.TaskID, &unknownOutcome{err})
 	}
 	if answer.TaskID != "" {
 		handle.TaskID = answer.TaskID

@@ -107,6 +107,40 @@ func TestARefusedSubmitIsNotTriedAgain(t *testing.T) {
 	}
 }
 
+func TestARefusalIsNoUnknownOutcome(t *testing.T) {
+	refused, busy := answerWith(422, `{"title":"Unprocessable Entity"}`), answerWith(503, `{"title":"Service Unavailable"}`)
+	for name, tt := range map[string]struct {
+		tries []reply
+		want  bool
+	}{
+		"a refusal":                  {[]reply{refused}, false},
+		"no broker":                  {[]reply{busy}, false},
+		"a refusal when it is back":  {[]reply{busy, refused}, false},
+		"a proxy's 503":              {[]reply{answerWith(503, `<html>`)}, true},
+		"a proxy's 503 in JSON":      {[]reply{answerWith(503, `{"message":"no"}`)}, true},
+		"no acknowledgement":         {[]reply{answerWith(504, `{"title":"Gateway Timeout"}`)}, true},
+		"a fault of the server":      {[]reply{answerWith(500, `{"title":"Internal Server Error"}`)}, true},
+		"no answer":                  {[]reply{hangUp}, true},
+		"half an answer":             {[]reply{cutShort}, true},
+		"another's answer":           {[]reply{answerWith(202, `<html>`)}, true},
+		"a refusal after no answer":  {[]reply{hangUp, refused}, true},
+		"no broker after an unknown": {[]reply{answerWith(504, `{"title":"x"}`), busy}, true},
+		"no token":                   {[]reply{answerWith(401, `{"title":"Unauthorized"}`)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newTestClient(t, Config{Server: newFakeAPI(tt.tries...).start(t), GiveUpAfter: 20 * time.Millisecond})
+			if _, err := c.Submit(t.Context(), "fast", sampleTask()); err == nil || OutcomeUnknown(err) != tt.want {
+				t.Errorf("%v: unknown is %v, want %v", err, !tt.want, tt.want)
+			}
+		})
+	}
+	task := sampleTask()
+	task.InputData = jsontext.Value(`{"text":`)
+	if _, err := newTestClient(t, Config{}).Submit(t.Context(), "fast", task); err == nil || OutcomeUnknown(err) {
+		t.Errorf("a task that is no JSON and was not sent: %v", err)
+	}
+}
+
 func TestSubmitIsBoundedByItsContext(t *testing.T) {
 	c := newTestClient(t, Config{Server: "http://" + freeAddress(t)})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
@@ -115,8 +149,8 @@ func TestSubmitIsBoundedByItsContext(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUnreachable) {
 		t.Errorf("error %v, want the deadline and that the server cannot be reached", err)
 	}
-	if handle.TaskID == "" {
-		t.Error("no task id to submit again with")
+	if handle.TaskID == "" || !OutcomeUnknown(err) {
+		t.Errorf("no task id to submit again with, or no word of it: %v", err)
 	}
 }
 

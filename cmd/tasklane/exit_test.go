@@ -150,5 +150,8 @@ func TestUnreachable(t *testing.T) {
 		if got.code != exitUnreachable || !strings.Contains(got.stderr, "cannot be reached") {
 			t.Errorf("%q: exit code %d, want %d: %s", line, got.code, exitUnreachable, got.stderr)
 		}
+		if strings.HasPrefix(line, "submit") && !strings.Contains(got.stderr, "submitting it again with --task-id") {
+			t.Errorf("%q: no word of the outcome: %s", line, got.stderr)
+		}
 	}
 }

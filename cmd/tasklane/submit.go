@@ -175,10 +175,11 @@ func readFile(name string) ([]byte, error) {
 
 func (a *app) submit(ctx context.Context, c *client.Client, f *submitFlags, task schemas.Task) error {
 	handle, err := c.Submit(ctx, f.lane, task)
-	if err != nil {
-		return fmt.Errorf("%w (its outcome may be unknown; submitting it again with --task-id %s is safe)", err, handle.TaskID)
-	}
 	switch {
+	case client.OutcomeUnknown(err):
+		return fmt.Errorf("%w (its outcome is unknown; submitting it again with --task-id %s is safe)", err, handle.TaskID)
+	case err != nil:
+		return err
 	case f.watch:
 		a.log.Info("submitted", "task_id", handle.TaskID, "lane", handle.Lane)
 		request := client.WatchRequest{UserID: handle.UserID, TaskID: handle.TaskID, Since: handle.Cursor}

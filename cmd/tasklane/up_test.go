@@ -130,6 +130,9 @@ func TestUpTellsFailures(t *testing.T) {
 	if got := s.do(t, append(echo, "slow", "--name", "sleep", "--input", `{"ms":1}`)...); got.code != exitFailed || !strings.Contains(got.stderr, "409") {
 		t.Errorf("another task of the same id: %+v", got)
 	}
+	if got := s.do(t, append(echo, "nowhere", "--name", "echo", "--lane", "gpu")...); got.code != exitFailed || !strings.Contains(got.stderr, "no such lane") || strings.Contains(got.stderr, "outcome") {
+		t.Errorf("a task that is refused: %+v", got)
+	}
 }
 
 func TestUpServesTheProcessorsMetricsOnTheAPI(t *testing.T) {

@@ -1,0 +1,40 @@
+package client
+
+import (
+	"errors"
+	"net/http"
+)
+
+// OutcomeUnknown reports whether a task may have been submitted although Submit
+// failed: no answer came, or one that does not say. Submitting the same task_id
+// again is safe then. It is false where every try was refused for good.
+func OutcomeUnknown(err error) bool {
+	var unknown *unknownOutcome
+	return errors.As(err, &unknown)
+}
+
+// unknownOutcome marks the error of a call that may have been carried out.
+type unknownOutcome struct{ error }
+
+func (e *unknownOutcome) Unwrap() error { return e.error }
+
+// outcome marks the error of a call if one of its tries may have been carried out:
+// the last may have been refused only because of that, or by a server that went
+// down since.
+func (r *retry) outcome(err error) error {
+	if r.unknown {
+		return &unknownOutcome{err}
+	}
+	return err
+}
+
+// leavesUnknown reports whether a try that failed may have been carried out. Of
+// the server's own errors 503 is a refusal; a proxy's may come after it has passed
+// the request on.
+func leavesUnknown(err error) bool {
+	var refused *APIError
+	if !errors.As(err, &refused) {
+		return errors.Is(err, ErrUnreachable)
+	}
+	return refused.Status >= http.StatusInternalServerError && (refused.foreign || refused.Status != http.StatusServiceUnavailable)
+}
