@@ -110,8 +110,17 @@ func (t *Task) Limits(soft, hard time.Duration) (time.Duration, time.Duration) {
 	return min(soft, hard), hard
 }
 
-// UnknownFields lists the names of the members this version does not know.
-func (t *Task) UnknownFields() []string { return memberNames(t.Unknown) }
+// UnknownFields lists the names of the members this version does not know, those
+// of retry in dotted form. In unique there are none: it refuses them.
+func (t *Task) UnknownFields() []string {
+	names := memberNames(t.Unknown)
+	if t.Retry != nil {
+		for _, name := range memberNames(t.Retry.Unknown) {
+			names = append(names, "retry."+name)
+		}
+	}
+	return names
+}
 
 func valueOr[T any](p *T, otherwise T) T {
 	if p == nil {
