@@ -134,6 +134,9 @@ func TestWaitingTaskExpires(t *testing.T) {
 	w.send(schemas.LaneFast, task("e", "once", `"not_before":"2999-01-01T00:00:00Z"`,
 		fmt.Sprintf(`"expires_at":%q`, expires.UTC().Format(time.RFC3339Nano))))
 	end := w.end("e")
+	if end.Error != "expires_at had passed before it was started" {
+		t.Errorf("it waited for its time, not for a slot, and is told %q", end.Error)
+	}
 	if end.Status != schemas.Cancelled || end.ErrorCode != schemas.CodeExpired || end.Time.Before(expires) || len(ran.of("e")) != 0 {
 		t.Errorf("ended %s %s at %v, expires at %v, run %d times", end.Status, end.ErrorCode, end.Time, expires, len(ran.of("e")))
 	}

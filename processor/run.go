@@ -187,7 +187,7 @@ func terminalEvent(s *journal.Shard, j *journal.Job, o outcome) *schemas.Event {
 func expiredEvent(s *journal.Shard, j *journal.Job) *schemas.Event {
 	e := s.NewEvent(j, schemas.KindState, schemas.Cancelled)
 	e.Message = "Expired before it was started: " + e.Task
-	e.ErrorCode, e.Error = schemas.CodeExpired, "expires_at had passed before a slot was free"
+	e.ErrorCode, e.Error = schemas.CodeExpired, "expires_at had passed before it was started"
 	return e
 }
 

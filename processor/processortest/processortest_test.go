@@ -80,7 +80,7 @@ func TestEnds(t *testing.T) {
 		}), nil, schemas.Failed, schemas.CodeInvalidTask, "input_data.n is not known"},
 		"no JSON":         {func(context.Context, *processor.Context) (any, error) { return func() {}, nil }, nil, schemas.Failed, schemas.CodeServiceError, "as JSON"},
 		"unknown service": {nil, func(t *schemas.Task) { t.Service = "other" }, schemas.Failed, schemas.CodeUnknownService, "no service debug/other"},
-		"expired":         {nil, func(t *schemas.Task) { t.ExpiresAt = &schemas.Time{Time: time.Unix(1, 0)} }, schemas.Cancelled, schemas.CodeExpired, "expires_at"},
+		"expired":         {nil, func(t *schemas.Task) { t.ExpiresAt = &schemas.Time{Time: time.Unix(1, 0)} }, schemas.Cancelled, schemas.CodeExpired, "expires_at had passed before it was started"},
 	} {
 		handler := c.handler
 		if handler == nil {

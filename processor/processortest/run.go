@@ -83,7 +83,7 @@ func (r *run) attempts() {
 		if at := r.task.ExpiresAt; at != nil && !r.now().Before(at.Time) {
 			r.end(processor.Ending{
 				Status: schemas.Cancelled, Code: schemas.CodeExpired,
-				Error: "expires_at had passed before a slot was free", Message: "Expired before it was started: " + r.task.TaskName,
+				Error: "expires_at had passed before it was started", Message: "Expired before it was started: " + r.task.TaskName,
 			})
 			return
 		}
