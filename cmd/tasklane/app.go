@@ -72,6 +72,7 @@ the broker cannot be reached.`,
 		SilenceUsage:      true,
 		PersistentPreRunE: a.prepare,
 	}
+	root.SetFlagErrorFunc(explainFlag)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.logLevel, "log-level", "info", "least level of log lines: debug, info, warn or error")

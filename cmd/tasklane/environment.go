@@ -78,7 +78,7 @@ func (e environment) fill(flags *pflag.FlagSet) error {
 			return
 		}
 		if err := flags.Set(f.Name, value); err != nil {
-			first = usagef("environment variable %s=%q: %w", variable, value, err)
+			first = usagef("environment variable %s=%q: %s", variable, value, wrongValue(err))
 		}
 	})
 	if first != nil {
@@ -107,7 +107,7 @@ func (e environment) fillOld(flags *pflag.FlagSet, old oldName) error {
 			err = flags.Set(name, converted)
 		}
 		if err != nil {
-			return usagef("environment variable %s=%q: %w", old.name, value, err)
+			return usagef("environment variable %s=%q: %s", old.name, value, wrongValue(err))
 		}
 	}
 	return nil

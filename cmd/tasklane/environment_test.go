@@ -72,11 +72,11 @@ func TestAnEmptyVariableIsNone(t *testing.T) {
 func TestAWrongVariableIsNamed(t *testing.T) {
 	for _, variable := range []string{
 		"TASKLANE_SLOTS_FAST=many", "TASKLANE_SESSION_TIMEOUT=10", "CELERY_TASK_TIME_LIMIT=10m",
-		"CELERY_TASK_TIME_LIMIT=-1", "CELERY_TASK_TIME_LIMIT=NaN", "CELERY_WORKER_CONCURRENCY=auto", "TASKLANE_INSECURE=perhaps",
+		"CELERY_TASK_TIME_LIMIT=-1", "CELERY_TASK_TIME_LIMIT=NaN", "CELERY_WORKER_CONCURRENCY=auto", "CELERY_WORKER_CONCURRENCY=0", "TASKLANE_SLOTS_HEAVY=0", "TASKLANE_INSECURE=perhaps",
 	} {
 		_, err := workerFlags(t, []string{variable})
 		name, _, _ := strings.Cut(variable, "=")
-		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), name) {
+		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "want ") || strings.Contains(err.Error(), "strconv") {
 			t.Errorf("%s: error %v", variable, err)
 		}
 	}

@@ -87,10 +87,13 @@ func (g *group) Run(ctx context.Context) error {
 // not nil if something has to be stopped.
 func (g *group) start(ctx, base context.Context, p part, failed chan *member) (*member, error) {
 	r, err := p.build(ctx)
-	if err != nil {
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return nil, nil // told to stop while it started
-		}
+	var usage usageError
+	switch {
+	case err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return nil, nil // told to stop while it started
+	case errors.As(err, &usage):
+		return nil, err // it is about a flag, not about the part that came to look at it
+	case err != nil:
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}
 	if r == nil {

@@ -156,6 +156,15 @@ func TestAFailureOfAnEarlierPartWhileALaterOneStarts(t *testing.T) {
 	})
 }
 
+func TestAPartThatFailsToStartIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := part{name: "bad", build: func(context.Context) (role, error) { return nil, errors.New("disk full") }}
+		if err := newGroup(new(journal), bad).Run(t.Context()); err == nil || err.Error() != "start bad: disk full" {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 func TestAPartThatCannotBeBuiltStopsThoseBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := new(journal)
@@ -163,7 +172,7 @@ func TestAPartThatCannotBeBuiltStopsThoseBefore(t *testing.T) {
 		bad := part{name: "bad", build: func(context.Context) (role, error) { return nil, usagef("no such address") }}
 		never := &fakeRole{name: "never"}
 		err := newGroup(j, a.part(j), bad, never.part(j)).Run(t.Context())
-		if err == nil || err.Error() != "start bad: no such address" || exitCode(err) != exitUsage {
+		if err == nil || err.Error() != "no such address" || exitCode(err) != exitUsage {
 			t.Errorf("error %v, exit code %d", err, exitCode(err))
 		}
 		j.want(t, "a is built", "a runs", "a is ready", "a has ended")

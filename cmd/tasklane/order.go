@@ -34,7 +34,7 @@ func (o *order) addTo(flags *pflag.FlagSet) {
 
 // addLasts adds the flag of what can end by itself.
 func (o *order) addLasts(flags *pflag.FlagSet) {
-	flags.DurationVar(&o.lasts, "for", 0, "how long, for example 2h; until it is lifted if not given")
+	flags.Var((*lastsFlag)(&o.lasts), "for", "how long, for example 2h; until it is lifted if not given")
 }
 
 // control is the control on the command line. The flags that only some commands
@@ -43,9 +43,6 @@ func (o *order) control(kind schemas.ControlKind, args []string) (schemas.Contro
 	target, err := parseTarget(args[0], args[1])
 	if err != nil {
 		return schemas.Control{}, err
-	}
-	if o.lasts < 0 {
-		return schemas.Control{}, usagef("--for %v: must be above 0", o.lasts)
 	}
 	c := schemas.Control{Kind: kind, Target: target, By: o.by, Reason: o.reason}
 	if o.lasts > 0 {

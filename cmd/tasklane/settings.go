@@ -108,8 +108,9 @@ func (s *settings) addBroker(flags *pflag.FlagSet) {
 }
 
 func (s *settings) addWorker(flags *pflag.FlagSet) {
-	flags.IntVar(&s.slotsFast, "slots-fast", processor.DefaultSlots, "tasks of lane fast that run at once [$TASKLANE_SLOTS_FAST, $CELERY_WORKER_CONCURRENCY]")
-	flags.IntVar(&s.slotsHeavy, "slots-heavy", processor.DefaultSlots, "tasks of lane heavy that run at once [$TASKLANE_SLOTS_HEAVY, $CELERY_WORKER_CONCURRENCY]")
+	s.slotsFast, s.slotsHeavy = processor.DefaultSlots, processor.DefaultSlots
+	flags.Var((*slotsFlag)(&s.slotsFast), "slots-fast", "tasks of lane fast that run at once [$TASKLANE_SLOTS_FAST, $CELERY_WORKER_CONCURRENCY]")
+	flags.Var((*slotsFlag)(&s.slotsHeavy), "slots-heavy", "tasks of lane heavy that run at once [$TASKLANE_SLOTS_HEAVY, $CELERY_WORKER_CONCURRENCY]")
 	flags.DurationVar(&s.sessionTimeout, "session-timeout", 10*time.Second, "after how long a silent processor's tasks go to another")
 	flags.DurationVar(&s.drainTimeout, "drain-timeout", 10*time.Second, "how long running tasks may go on when the processor stops")
 	flags.StringVar(&s.groupProtocol, "group-protocol", "classic", "who shares the partitions: classic, or consumer for the broker (KIP-848, Apache Kafka 4.0 or newer)")
