@@ -89,8 +89,8 @@ func (g *governor) doomed(id journal.Identity) bool {
 	return ok && time.Now().Before(expires)
 }
 
-// inForce reports whether the control of a key is.
-func (g *governor) inForce(key string) bool { return g != nil && g.controls.InForce(key) }
+// holds reports whether the control of a key still lets nothing start.
+func (g *governor) holds(key string) bool { return g != nil && g.controls.Holds(key) }
 
 // run follows the controls until the context ends. What was in force at the
 // start is obeyed before started is called.

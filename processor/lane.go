@@ -126,8 +126,8 @@ func (l *lane) Duplicate(j *journal.Job) { l.meter.of(j.Task).duplicates.Inc() }
 // Doomed implements [journal.Runner].
 func (l *lane) Doomed(id journal.Identity) bool { return l.config.controls.doomed(id) }
 
-// Holds implements [journal.Runner]: it is a pause that holds.
-func (l *lane) Holds(pause string) bool { return l.config.controls.inForce(pause) }
+// Holds implements [journal.Runner]: it is a pause, or a limit of none, that holds.
+func (l *lane) Holds(control string) bool { return l.config.controls.holds(control) }
 
 // dispatch starts queued jobs until the context ends.
 func (l *lane) dispatch(ctx context.Context) {

@@ -15,7 +15,7 @@ import (
 // paused stays in it, and starts the moment it may. A pause that lasts would fill
 // the read-ahead with what cannot run and keep the others out, so what it holds
 // moves to the waiting log after a while. A task that is paused by itself goes
-// there when its turn comes.
+// there when its turn comes. A limit of none at a time is a pause by another name.
 
 const (
 	// pausePatience is how old a pause is when its tasks leave the queue.
@@ -37,7 +37,11 @@ func (l *lane) paused(next *queued) bool {
 
 // hold lets a job that is not in the queue wait for the end of a pause.
 func (q *queued) hold(pause *schemas.Control) {
-	q.held.Postpone(q.job, journal.Postponement{For: schemas.WaitPause, Hold: pause.Key()})
+	p := journal.Postponement{For: schemas.WaitPause, Hold: pause.Key()}
+	if pause.Kind == schemas.ControlLimits {
+		p.For = schemas.WaitLimit
+	}
+	q.held.Postpone(q.job, p)
 }
 
 // stow moves what lasting pauses hold out of the queue until the context ends.
@@ -80,11 +84,15 @@ func (g *governor) pausedBefore(before time.Time) bool {
 	if g == nil {
 		return false
 	}
+	return g.heldBefore(schemas.ControlPause, before) || g.heldBefore(schemas.ControlLimits, before)
+}
+
+func (g *governor) heldBefore(kind schemas.ControlKind, before time.Time) bool {
 	after := ""
 	for {
-		page, next := g.controls.List(schemas.ControlPause, after, 1000)
+		page, next := g.controls.List(kind, after, 1000)
 		for _, c := range page {
-			if !c.Time.After(before) {
+			if c.Holds() && !c.Time.After(before) {
 				return true
 			}
 		}

@@ -23,7 +23,9 @@ func (w *world) resume(t schemas.Target) {
 }
 
 // untilStowed waits until a task waits for the end of a pause, out of the queue.
-func (w *world) untilStowed(taskID string) {
+func (w *world) untilStowed(taskID string) { w.untilStowedFor(schemas.WaitPause, taskID) }
+
+func (w *world) untilStowedFor(what, taskID string) {
 	w.t.Helper()
 	w.until(taskID+" waits for the end of a pause", func() bool {
 		all := w.history(taskID)
@@ -31,7 +33,7 @@ func (w *world) untilStowed(taskID string) {
 			return false
 		}
 		last := all[len(all)-1]
-		return last.Status == schemas.Pending && last.Deferred && last.Waiting != nil && last.Waiting.For == schemas.WaitPause
+		return last.Status == schemas.Pending && last.Deferred && last.Waiting != nil && last.Waiting.For == what
 	})
 }
 
@@ -91,6 +93,35 @@ func TestLastingPause(t *testing.T) {
 	w.start(nil, blocking(ran))
 	if end := w.end("over"); end.Status != schemas.Completed {
 		t.Errorf("paused by one processor and resumed before the next, it ended %s", end.Status)
+	}
+}
+
+// TestLimitOfNone: what it holds waits as in a pause and says for what, until there
+// is another limit.
+func TestLimitOfNone(t *testing.T) {
+	w := newWorld(t)
+	ran := newCounts()
+	limit := func(most int64) *schemas.Control {
+		return &schemas.Control{
+			Kind: schemas.ControlLimits, Target: schemas.Target{Type: schemas.TargetUser, UserID: "user-1"},
+			Limits: &schemas.Limits{MaxRunning: &most},
+		}
+	}
+	w.controlOf(time.Now().Add(-time.Minute), limit(0))
+	w.start(nil, blocking(ran))
+	const count = 5
+	for n := range count {
+		w.sendKeyed("k", task(fmt.Sprint("l", n), "once"))
+	}
+	for n := range count {
+		w.untilStowedFor(schemas.WaitLimit, fmt.Sprint("l", n))
+	}
+	w.untilCommitted(count)
+	w.control(limit(2))
+	for n := range count {
+		if end := w.end(fmt.Sprint("l", n)); end.Status != schemas.Completed {
+			t.Errorf("it ended %s", end.Status)
+		}
 	}
 }
 

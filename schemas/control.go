@@ -153,6 +153,13 @@ func unknownControlMember(field string) *InvalidControlError {
 	return &InvalidControlError{Field: shown(field), Problem: problem}
 }
 
+// Holds reports whether the control lets nothing of its target start, for as long as
+// it is in force: a pause, or a limit of none at a time.
+func (c *Control) Holds() bool {
+	limited := c.Kind == ControlLimits && c.Limits != nil && c.Limits.MaxRunning != nil && *c.Limits.MaxRunning == 0
+	return c.Kind == ControlPause || limited
+}
+
 // Encode is the record's wire form, after a check.
 func (c *Control) Encode() ([]byte, error) {
 	if field, problem := c.Check(); problem != "" {

@@ -94,6 +94,14 @@ func (c *Controls) InForce(key string) bool {
 	return e != nil && inForce(e.control, time.Now())
 }
 
+// Holds reports whether the record of a key is in force and lets nothing start.
+func (c *Controls) Holds(key string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	e := c.state.byKey[key]
+	return e != nil && e.control.Holds() && inForce(e.control, time.Now())
+}
+
 // Subscribe begins to gather changes. What was before the call is not among
 // them: subscribe first, then ask. Close ends it.
 func (c *Controls) Subscribe() *Subscription {

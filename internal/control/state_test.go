@@ -86,6 +86,9 @@ func (n naive) verdict(task *schemas.Task, lane string, now time.Time) (Action, 
 			schemas.TargetLane:     c.Target.Lane == lane,
 		}[c.Target.Type]
 		asks := map[schemas.ControlKind]Action{schemas.ControlPause: Hold, schemas.ControlKillSwitch: Refuse}[c.Kind]
+		if l := c.Limits; c.Kind == schemas.ControlLimits && l.MaxRunning != nil && *l.MaxRunning == 0 {
+			asks = Hold
+		}
 		if !touches || asks == Run || asks < action {
 			continue
 		}

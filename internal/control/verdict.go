@@ -13,7 +13,7 @@ type Action int
 const (
 	// Run: nothing stands against it.
 	Run Action = iota
-	// Hold: a pause. The task waits.
+	// Hold: a pause, or a limit of none at a time. The task waits.
 	Hold
 	// Refuse: a kill switch. The task ends, unstarted or running.
 	Refuse
@@ -22,7 +22,7 @@ const (
 // Verdict is what the controls in force say of a task.
 type Verdict struct {
 	Action Action
-	// Control is the pause or kill switch that says so, with its target, reason
+	// Control is the pause, limit or kill switch that says so, with its target, reason
 	// and author; nil for Run. It must not be changed.
 	Control *schemas.Control
 	// Until is when Control expires; zero if it stays until it is lifted.
@@ -51,13 +51,23 @@ func (s *state) verdict(targets [5]schemas.Target, now time.Time) Verdict {
 		if r == nil {
 			continue
 		}
-		for _, other := range [...]Verdict{verdictOf(Hold, r.pause, now), verdictOf(Refuse, r.killSwitch, now)} {
+		for _, other := range [...]Verdict{
+			verdictOf(Hold, r.pause, now), verdictOf(Hold, r.closed(), now), verdictOf(Refuse, r.killSwitch, now),
+		} {
 			if other.stricter(v) {
 				v = other
 			}
 		}
 	}
 	return v
+}
+
+// closed is the rule's limits if they let nothing start.
+func (r *rule) closed() *entry {
+	if r.limits != nil && r.limits.control.Holds() {
+		return r.limits
+	}
+	return nil
 }
 
 func verdictOf(action Action, e *entry, now time.Time) Verdict {
