@@ -41,7 +41,8 @@ const (
 	OrderingNone Ordering = "none"
 	// OrderingUser runs the tasks of a user one at a time, in the order in which
 	// they stand in their partition. Priority does not change that order; between
-	// users it counts. A retry holds the user's later tasks back.
+	// users it counts. A retry holds the user's later tasks back, but for one
+	// that waits longer than ShortWait: see docs/adr/0008-run-queue.md.
 	OrderingUser Ordering = "user"
 )
 
