@@ -26,6 +26,13 @@ type part struct {
 	stopWithin time.Duration
 }
 
+// built builds a part now, so that what is wrong with its settings is said before
+// Kafka is waited for. It must need nothing of an earlier one.
+func built(ctx context.Context, p part) (part, error) {
+	r, err := p.build(ctx)
+	return part{name: p.name, stopWithin: p.stopWithin, build: func(context.Context) (role, error) { return r, nil }}, err
+}
+
 const defaultStopWithin = 10 * time.Second
 
 // errStopped is the cause of a part's context when its group stops.

@@ -23,7 +23,11 @@ connections need.`,
 				return err
 			}
 			w := &wiring{settings: s, log: a.log}
-			g := group{parts: []part{w.topicsPart(), w.notifierPart()}, log: a.log, ready: func() error {
+			serving, err := built(cmd.Context(), w.notifierPart())
+			if err != nil {
+				return err
+			}
+			g := group{parts: []part{w.topicsPart(), serving}, log: a.log, ready: func() error {
 				return a.announce("notifier=ws://" + w.notifier)
 			}}
 			return g.Run(cmd.Context())
