@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -76,7 +77,7 @@ func EndingOf(t *schemas.Task, result jsontext.Value, err error, d Decision) End
 	if err == nil {
 		return Ending{Status: schemas.Completed, Result: result, Message: "Completed task: " + t.TaskName}
 	}
-	text := err.Error()
+	text := errorText(err)
 	if d.Why != "" && worthAttempt(err) {
 		text += " (no further attempt: " + d.Why + ")"
 	}
@@ -92,6 +93,15 @@ func EndingOf(t *schemas.Task, result jsontext.Value, err error, d Decision) End
 		e.Code = schemas.CodeInvalidTask
 	}
 	return e
+}
+
+// errorText is what an event says of an error. An error without a text would be
+// left out of the event, and its reader could not tell that there was one.
+func errorText(err error) string {
+	if text := err.Error(); strings.TrimSpace(text) != "" {
+		return text
+	}
+	return "the service gave no text for its error"
 }
 
 // worthAttempt reports whether the error itself asks for another attempt.

@@ -78,7 +78,7 @@ func (l *lane) decide(w *work, err error) Decision {
 func (l *lane) postpone(w *work, o outcome) bool {
 	p := journal.Postponement{For: schemas.WaitTime, Until: o.decision.At}
 	if o.decision.Retry {
-		p.For, p.Error, p.ErrorCode = schemas.WaitRetry, clip(o.err.Error()), codeOf(o.err)
+		p.For, p.Error, p.ErrorCode = schemas.WaitRetry, clip(errorText(o.err)), codeOf(o.err)
 	}
 	if !w.held.Postpone(w.job, p) {
 		return false

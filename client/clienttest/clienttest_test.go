@@ -69,8 +69,9 @@ func TestSubmitAndWait(t *testing.T) {
 func TestHowTasksEnd(t *testing.T) {
 	s := clienttest.New(t)
 	for name, h := range map[string]clienttest.Handler{
-		"fails":  func(context.Context, *clienttest.Task) (any, error) { return nil, errors.New("no luck") },
-		"panics": func(context.Context, *clienttest.Task) (any, error) { panic("oh") },
+		"fails":        func(context.Context, *clienttest.Task) (any, error) { return nil, errors.New("no luck") },
+		"says nothing": func(context.Context, *clienttest.Task) (any, error) { return nil, errors.New("") },
+		"panics":       func(context.Context, *clienttest.Task) (any, error) { panic("oh") },
 		"takes long": func(context.Context, *clienttest.Task) (any, error) {
 			return nil, &clienttest.EndError{Status: schemas.TimedOut, Code: schemas.CodeTimeLimit, Text: "time limit of 1s reached"}
 		},
@@ -85,6 +86,7 @@ func TestHowTasksEnd(t *testing.T) {
 		code        schemas.ErrorCode
 	}{
 		{"fails", `{}`, schemas.Failed, schemas.CodeServiceError},
+		{"says nothing", `{}`, schemas.Failed, schemas.CodeServiceError},
 		{"panics", `{}`, schemas.Failed, schemas.CodePanic},
 		{"takes long", `{}`, schemas.TimedOut, schemas.CodeTimeLimit},
 		{"no JSON", `{}`, schemas.Failed, schemas.CodeServiceError},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -103,6 +104,9 @@ func (s *Server) end(e *entry, result any, err error) {
 		how := &EndError{Text: err.Error()}
 		errors.As(err, &how)
 		last.Message, last.Error = "Failed to execute task: "+e.task.TaskName, err.Error()
+		if strings.TrimSpace(last.Error) == "" { // or nobody could tell that there was one
+			last.Error = "the service gave no text for its error"
+		}
 		last.Status, last.ErrorCode, last.Result = how.Status, how.Code, nil
 		if !last.Status.Terminal() || last.Status == schemas.Completed {
 			last.Status = schemas.Failed
