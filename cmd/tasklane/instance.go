@@ -19,8 +19,8 @@ const instanceFile = "instance-id"
 // over restarts, so that events and marks of one worker can be told from those
 // of another.
 func instanceID(dataDir string) (string, error) {
-	if err := os.MkdirAll(dataDir, 0o750); err != nil {
-		return "", fmt.Errorf("create data directory: %w; choose another with --data-dir", err)
+	if err := makeDataDir(dataDir); err != nil {
+		return "", err
 	}
 	path := filepath.Join(dataDir, instanceFile)
 	if id, err := readInstanceID(path); !errors.Is(err, fs.ErrNotExist) {
@@ -34,6 +34,13 @@ func instanceID(dataDir string) (string, error) {
 		return "", fmt.Errorf("write instance id: %w", err)
 	}
 	return readInstanceID(path) // of whoever was first
+}
+
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("create data directory: %w; choose another with --data-dir", err)
+	}
+	return nil
 }
 
 func readInstanceID(path string) (string, error) {

@@ -29,7 +29,7 @@ own.`,
 			s.note(cmd.Flags())
 			w := &wiring{settings: s, log: a.log}
 			p := new(probe)
-			parts := []part{w.topicsPart(), w.probePart(p), w.processorPart(p, append(s.brokers, s.metricsAddr))}
+			parts := []part{w.lockPart("processor"), w.topicsPart(), w.probePart(p), w.processorPart(p, append(s.brokers, s.metricsAddr))}
 			g := group{parts: parts, log: a.log, ready: func() error { return a.announce("metrics=http://" + w.metrics) }}
 			return g.Run(cmd.Context())
 		},

@@ -24,7 +24,7 @@ own.`,
 				return err
 			}
 			w := &wiring{settings: s, log: a.log}
-			g := group{parts: []part{w.topicsPart(), w.producerPart()}, log: a.log, ready: func() error {
+			g := group{parts: []part{w.lockPart("producer"), w.topicsPart(), w.producerPart()}, log: a.log, ready: func() error {
 				return a.announce("api=http://" + w.api)
 			}}
 			return g.Run(cmd.Context())

@@ -109,8 +109,8 @@ func TestUpStartsItsPartsInOrder(t *testing.T) {
 		brokers []string
 		want    string
 	}{
-		{nil, "broker topics notifier processor producer"},
-		{[]string{"kafka-1:9092"}, "topics notifier processor producer"},
+		{nil, "broker processor-directory producer-directory topics notifier processor producer"},
+		{[]string{"kafka-1:9092"}, "processor-directory producer-directory topics notifier processor producer"},
 	} {
 		w := &wiring{settings: &settings{brokers: tt.brokers}}
 		var names []string

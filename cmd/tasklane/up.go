@@ -52,5 +52,6 @@ func (w *wiring) everything() []part {
 	if len(w.brokers) == 0 {
 		parts = append(parts, w.brokerPart())
 	}
+	parts = append(parts, w.lockPart("processor"), w.lockPart("producer"))
 	return append(parts, w.topicsPart(), w.notifierPart(), w.processorPart(nil, addresses), w.producerPart())
 }

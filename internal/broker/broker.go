@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -12,15 +13,13 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/aiecs/tasklane/internal/dirlock"
 )
 
 // minSessionTimeout is the shortest group session a consumer may ask for.
 // Shorter ones are of use in tests of take-over only.
 const minSessionTimeout = time.Second
-
-// ErrDirInUse is wrapped by the error for a data directory that another broker
-// has open.
-var ErrDirInUse = errors.New("the data directory is in use by another broker")
 
 // Broker is one embedded broker. Make it with New and start it with Run.
 type Broker struct {
@@ -50,17 +49,20 @@ func (b *Broker) Addr() string { return b.addr }
 // connection and returns nil. It may be called once. It owns all goroutines of
 // the broker; none is left when it returns.
 //
-// It fails when the data directory is in use (ErrDirInUse) or cannot be read,
+// It fails when the data directory is in use ([dirlock.ErrInUse]) or cannot be read,
 // when the port is taken, and when a compaction could not be completed.
 func (b *Broker) Run(ctx context.Context) error {
 	if b.cfg.DataDir == "" {
 		return b.serve(ctx, "")
 	}
-	lock, err := lockDir(b.cfg.DataDir)
-	if err != nil {
-		return err
+	if err := os.MkdirAll(b.cfg.DataDir, 0o755); err != nil {
+		return fmt.Errorf("create data directory: %w", err)
 	}
-	defer lock.unlock()
+	lock, err := dirlock.Take(ctx, b.cfg.DataDir, "broker")
+	if err != nil {
+		return err //nolint:wrapcheck // it says what and where
+	}
+	defer lock.Release()
 	dir := engineDir(b.cfg.DataDir)
 	if err := (backup{dir: dir}).restore(); err != nil {
 		return fmt.Errorf("restore interrupted compaction in %s: %w", dir, err)

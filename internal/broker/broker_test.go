@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/aiecs/tasklane/internal/broker"
+	"github.com/aiecs/tasklane/internal/dirlock"
 )
 
 func TestNewRefusesOtherThanLoopback(t *testing.T) {
@@ -53,8 +54,8 @@ func TestRunRefusesADirectoryInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = second.Run(t.Context())
-	if !errors.Is(err, broker.ErrDirInUse) {
-		t.Fatalf("got %v, want ErrDirInUse", err)
+	if !errors.Is(err, dirlock.ErrInUse) {
+		t.Fatalf("got %v, want dirlock.ErrInUse", err)
 	}
 	for _, part := range []string{dir, "process " + strconv.Itoa(os.Getpid()), "--data-dir"} {
 		if !strings.Contains(err.Error(), part) {
