@@ -9,21 +9,21 @@ import (
 // failed: no answer came, or one that does not say. Submitting the same task_id
 // again is safe then. It is false where every try was refused for good.
 func OutcomeUnknown(err error) bool {
-	var unknown *unknownOutcome
+	var unknown *outcomeError
 	return errors.As(err, &unknown)
 }
 
-// unknownOutcome marks the error of a call that may have been carried out.
-type unknownOutcome struct{ error }
+// outcomeError marks the error of a call that may have been carried out.
+type outcomeError struct{ error }
 
-func (e *unknownOutcome) Unwrap() error { return e.error }
+func (e *outcomeError) Unwrap() error { return e.error }
 
 // outcome marks the error of a call if one of its tries may have been carried out:
 // the last may have been refused only because of that, or by a server that went
 // down since.
 func (r *retry) outcome(err error) error {
 	if r.unknown {
-		return &unknownOutcome{err}
+		return &outcomeError{err}
 	}
 	return err
 }

@@ -58,7 +58,7 @@ func (c *Client) Submit(ctx context.Context, lane string, task schemas.Task) (*H
 	}
 	var answer accepted
 	if err := got.decode(&answer); err != nil {
-		return handle, fmt.Errorf("submit task %s: %w", task.TaskID, &unknownOutcome{err})
+		return handle, fmt.Errorf("submit task %s: %w", task.TaskID, &outcomeError{err})
 	}
 	if answer.TaskID != "" {
 		handle.TaskID = answer.TaskID

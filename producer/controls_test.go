@@ -138,7 +138,7 @@ func TestHostileControls(t *testing.T) {
 		"no such lane":        {"POST", "/v1/controls", `{"kind":"pause","target":{"type":"lane","lane":"fats"}}`, 422, `"field":"target.lane"`},
 		"expired":             {"POST", "/v1/controls", `{"kind":"pause","target":{"type":"lane","lane":"fast"},"expires_at":"2001-01-31T09:30:00Z"}`, 422, `"field":"expires_at"`},
 		"off pause":           {"POST", "/v1/controls", `{"kind":"pause","target":{"type":"lane","lane":"fast"},"off":true}`, 422, `"field":"off"`},
-		"a limit's typo":      {"POST", "/v1/controls", `{"kind":"limits","target":{"type":"user","user_id":"q"},"limits":{"max_runing":1}}`, 422, `"field":"limits.max_runing"`},
+		"a limit's typo":      {"POST", "/v1/controls", `{"kind":"limits","target":{"type":"user","user_id":"q"},"limits":{"max_runs":1}}`, 422, `"field":"limits.max_runs"`},
 		"an expiry's typo":    {"POST", "/v1/controls", `{"kind":"pause","target":{"type":"lane","lane":"fast"},"expire_at":"2099-01-31T09:30:00Z"}`, 422, `"detail":"expire_at is not known; a control has`},
 		"a target's typo":     {"POST", "/v1/controls", `{"kind":"pause","target":{"type":"lane","name":"fast"}}`, 422, `"field":"target.name"`},
 		"limits of a task":    {"POST", "/v1/controls", `{"kind":"limits","target":{"type":"task","user_id":"u","task_id":"t"},"limits":{}}`, 422, "target.type"},
