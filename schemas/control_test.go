@@ -105,7 +105,7 @@ func TestAnOrderHasNoUnknownMember(t *testing.T) {
 		`{"kind":"pause",` + lane + `,` + at + `,"a\nb":1}`:                                       {`"a\nb"`, "reason"},
 		`{"kind":"pause","target":{"type":"lane","name":"gpu"},` + at + `}`:                       {"target.name", "lane"},
 		`{"kind":"pause","target":{"type":"lane","lane":"gpu","user":"u"},` + at + `}`:            {"target.user", "user_id"},
-		`{"kind":"limits",` + user + `,` + at + `,"limits":{"max_runs":1}}`:                     {"limits.max_runs", "max_running"},
+		`{"kind":"limits",` + user + `,` + at + `,"limits":{"max_runs":1}}`:                       {"limits.max_runs", "max_running"},
 		`{"kind":"limits",` + user + `,` + at + `,"limits":{"max_running":1,"Max_running":null}}`: {"limits.Max_running", "max_running"},
 	} {
 		_, err := DecodeControlOrder([]byte(value))
