@@ -11,8 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/aiecs/tasklane/internal/memory"
 )
 
 // startTime and stopTime are how long a process may take to serve and to end in
@@ -38,8 +36,8 @@ func Launch(binary, name, logFile string, args ...string) (*Process, error) {
 	return LaunchWithin(0, binary, name, logFile, args...)
 }
 
-// LaunchWithin starts it as in a container of so many bytes, 0 for as many as there
-// are: its collector is set as it would set itself there.
+// LaunchWithin starts it with the collector's settings that it would choose in a
+// container of so many bytes, by its package memory. 0 leaves them to it.
 func LaunchWithin(bytes int64, binary, name, logFile string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(logFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -52,8 +50,8 @@ func LaunchWithin(bytes int64, binary, name, logFile string, args ...string) (*P
 	// It must outlive the context of whatever starts it.
 	p.command = exec.CommandContext(context.Background(), binary, args...)
 	p.command.Stderr = log
-	if chosen := memory.Choose(nil, bytes); chosen != (memory.Settings{}) {
-		p.command.Env = append(os.Environ(), fmt.Sprint("GOGC=", chosen.GCPercent), fmt.Sprint("GOMEMLIMIT=", chosen.LimitBytes))
+	if bytes > 0 {
+		p.command.Env = append(os.Environ(), "GOGC=400", fmt.Sprint("GOMEMLIMIT=", bytes/4*3))
 	}
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us alone
 	out, err := p.command.StdoutPipe()
