@@ -29,11 +29,11 @@ type lateAdmission struct {
 	said    credentials
 }
 
-// admitLate takes a place for a client whose request has no token: one may still
-// come. A token that was refused stays so.
+// admitLate takes a place for a client whose request proves nothing: a token may
+// still come. What was refused stays so.
 func (n *Notifier) admitLate(r *http.Request, refused *problem) (*admission, *lateAdmission, *problem) {
 	said := credentialsOf(r)
-	if said.token != "" {
+	if said.proving() {
 		return nil, nil, refused
 	}
 	req, refused := readRequest(r.URL.RawQuery)

@@ -23,6 +23,10 @@ type credentials struct {
 	refused *auth.RefusalError
 }
 
+// proving reports whether there is anything that proves who the client is, right
+// or wrong.
+func (c credentials) proving() bool { return c.token != "" || c.ticket != "" || c.refused != nil }
+
 // identity is who a client is, as far as this notifier asks for proof.
 type identity struct {
 	// user is whose events are meant unless another user is named: the client's
