@@ -52,6 +52,11 @@ func expired() closing {
 	return closing{CloseUnauthenticated, "the token has expired: reconnect with a new one and the last cursor"}
 }
 
+// unregistered is for a Socket.IO client that does not say in time who it is.
+func unregistered() closing {
+	return closing{CloseUnauthenticated, "no token came: give it in auth, or emit register"}
+}
+
 func unheard(what string) closing {
 	return closing{closePolicy, what}
 }

@@ -98,7 +98,7 @@ func (v *visitor) Connect(s *socketio.Socket, auth jsontext.Value) error {
 func (v *visitor) Connected(s *socketio.Socket) error {
 	if v.wanted == nil {
 		if v.n.auth.On() { // else who registers late has no more than who does at once
-			v.late = time.AfterFunc(v.n.cfg.AuthTimeout, func() { v.conn.End(farewell, CloseUnauthenticated, errUnregistered) })
+			v.late = time.AfterFunc(v.n.cfg.AuthTimeout, func() { dismiss(s, unregistered()) })
 		}
 		return nil
 	}
@@ -126,9 +126,6 @@ func (v *visitor) Event(s *socketio.Socket, e socketio.Received) error {
 
 // Left ends the connection: there is no other namespace to stay for.
 func (v *visitor) Left(*socketio.Socket) { v.conn.End(0, closeGoingAway, engineio.ErrGone) }
-
-// errUnregistered is for a client that does not say in time who it is.
-var errUnregistered = errors.New("no token came: give it in auth, or emit register")
 
 // Closed gives the place back, or leaves that to the session's writer.
 func (v *visitor) Closed(why error) {
@@ -255,17 +252,22 @@ func appendSocketIO(b []byte, it item) []byte {
 // come back by themselves when the connection ends, and do not when they are
 // told to disconnect.
 func (c *caller) bye(why closing) {
-	conn := c.socket.Conn()
 	if why.code == codeGone || why.code == CloseSlow {
-		conn.End(0, why.code, errors.New(why.reason))
+		c.socket.Conn().End(0, why.code, errors.New(why.reason))
 		return
 	}
+	dismiss(c.socket, why)
+}
+
+// dismiss says why a connection ends and ends it.
+func dismiss(s *socketio.Socket, why closing) {
+	conn := s.Conn()
 	ctx, cancel := context.WithTimeout(conn.Context(), farewell)
 	defer cancel()
 	// The client may be gone all the same; then the end below is nothing new.
-	_ = c.sendIn(ctx, item{message: why.message()})
+	_ = conn.Send(ctx, engineio.Message{Data: appendSocketIO(nil, item{message: why.message()})})
 	if !why.comeBack() {
-		_ = c.socket.Disconnect(ctx)
+		_ = s.Disconnect(ctx)
 	}
 	conn.End(farewell, why.code, errors.New(why.reason))
 }

@@ -109,8 +109,15 @@ func TestSocketIOAnonymous(t *testing.T) {
 	known := callSocket(t, w.Notifier)
 	known.join("")
 	known.register(`{"token":"` + token("ada") + `"}`)
+	polling := callPolling(t, w.Notifier)
+	polling.join("")
 	c := callSocket(t, w.Notifier)
 	c.join("")
+	for _, late := range []*caller{polling, c} {
+		if got := late.event("closing"); got["code"] != float64(notifier.CloseUnauthenticated) || !strings.Contains(fmt.Sprint(got["reason"]), "no token came") {
+			t.Errorf("who did not register was told %v", got)
+		}
+	}
 	if got := c.receive(); !strings.Contains(got, fmt.Sprint("close ", notifier.CloseUnauthenticated)) {
 		t.Errorf("who did not register got %s", got)
 	}
