@@ -137,19 +137,22 @@ func (k *stream) serve(gone <-chan struct{}) {
 			return
 		}
 		if why.code != 0 {
-			k.bye(why)
 			return
 		}
 	}
 }
 
-// flush sends all that is queued.
+// flush sends all that is queued, and why the stream ends if it does: in the same
+// write, so that a slow client gets no more time for it.
 func (k *stream) flush(w *writer) (closing, error) {
 	for {
 		batch, more, why := k.session.take(w.batch)
 		w.batch, w.buf = batch, w.buf[:0]
 		for _, it := range batch {
 			w.buf = appendServerSent(w.buf, it)
+		}
+		if why.code != 0 && why.code != codeGone {
+			w.buf = appendServerSent(w.buf, item{message: why.message()})
 		}
 		if err := k.put(w.buf); err != nil {
 			return closing{}, err
@@ -176,15 +179,6 @@ func (k *stream) put(b []byte) error {
 		return fmt.Errorf("write events: %w", err)
 	}
 	return nil
-}
-
-// bye says why the stream ends to a client that can still hear it.
-func (k *stream) bye(why closing) {
-	if why.code == codeGone || why.code == CloseSlow {
-		return
-	}
-	// The client may be gone all the same.
-	_ = k.put(appendServerSent(nil, item{message: why.message()}))
 }
 
 // message tells a client without close codes why it has to leave.

@@ -267,6 +267,9 @@ func TestServerSentEventsSlowClient(t *testing.T) {
 			break
 		}
 		if e.name == "resume" { // the same place: nothing between was left out
+			if e, err := slow.tryNext(); err != nil || e.code != notifier.CloseSlow || !strings.Contains(e.Reason, "last cursor") {
+				t.Errorf("after where to go on comes %+v, %v", e, err)
+			}
 			break
 		}
 		if want := fmt.Sprint(next, "x"); !strings.HasPrefix(e.Message, want) {
