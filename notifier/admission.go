@@ -44,7 +44,7 @@ func (i identity) watches(userID string) (string, *problem) {
 	case userID == "":
 		return i.user, nil
 	case !i.mayWatch(userID):
-		return "", forbidden("user_id is another user than the token's.")
+		return "", forbidden("user_id is another user than the connection's.")
 	}
 	return userID, nil
 }

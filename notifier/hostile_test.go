@@ -437,3 +437,14 @@ func TestHealthAndMetrics(t *testing.T) {
 		}
 	}
 }
+
+// With auth off a client may connect for anybody, and is told so of what it asks
+// for on its connection, not of a token that there is none of.
+func TestAnotherUserOfTheConnection(t *testing.T) {
+	w := newWorld(t, nil)
+	c := watch(t, w.Notifier, "user_id", "alice")
+	c.say(`{"kind":"subscribe","id":"a","user_id":"bob"}`)
+	if code, reason := c.closeCode(); code != notifier.CloseForbidden || reason != "user_id is another user than the connection's." {
+		t.Errorf("closed with %d %q", code, reason)
+	}
+}
