@@ -78,7 +78,7 @@ func (k *socket) hear(kind int, data []byte, late **lateAdmission) closing {
 	case "unsubscribe":
 		return k.unsubscribe(said.ID)
 	}
-	return closing{}
+	return closing{} // of a client that is newer
 }
 
 // arrive lets a client in whose token came with its first message.
@@ -118,8 +118,8 @@ func (k *socket) renew(token string) closing {
 	return closing{}
 }
 
-// subscribe begins one more subscription. What is wrong with a request is
-// answered; only who may not watch, or wants too much, has to leave.
+// subscribe begins one more subscription. There is no message that says what is
+// wrong with a request, so the close code does: the client has to leave.
 func (k *socket) subscribe(said *command) closing {
 	if said.ID == "" || len(said.ID) > maxNameBytes {
 		return unheard(fmt.Sprintf("subscribe needs an id of 1 to %d bytes", maxNameBytes))
