@@ -127,6 +127,8 @@ func TestWhatClientsSay(t *testing.T) {
 		}
 		if code, reason := c.closeCode(); code != tt.code {
 			t.Errorf("after %.40q: closed with %d %q, want %d", tt.text, code, reason, tt.code)
+		} else if reason == "" {
+			t.Errorf("after %.40q: closed without a reason", tt.text)
 		}
 	}
 	c := watch(t, w.Notifier, "user_id", "ada")

@@ -2,6 +2,7 @@ package notifier
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -13,6 +14,9 @@ import (
 const (
 	// readLimit is the largest message a client may send, in bytes.
 	readLimit = 16 << 10
+	// drainLimit is how much of a larger one is read on past. The library closes
+	// at once, and without a reason, where a frame says that it has more.
+	drainLimit = 1 << 20
 	// farewell is how long a client has to answer a close frame.
 	farewell = time.Second
 	// readBuffer is small: clients say little.
@@ -107,7 +111,7 @@ func handshakeError(w http.ResponseWriter, _ *http.Request, status int, reason e
 // read takes what the client says until it is gone.
 func (k *socket) read(late *lateAdmission) {
 	defer close(k.readerDone)
-	k.conn.SetReadLimit(readLimit)
+	k.conn.SetReadLimit(drainLimit)
 	k.conn.SetPongHandler(func(string) error { k.alive(); return nil })
 	k.conn.SetPingHandler(func(data string) error {
 		k.alive()
@@ -120,7 +124,7 @@ func (k *socket) read(late *lateAdmission) {
 		k.until(k.n.cfg.AuthTimeout)
 	}
 	for {
-		kind, data, err := k.conn.ReadMessage()
+		kind, data, err := k.message()
 		if err != nil {
 			k.session.end(k.unreadable(err, late != nil))
 			if errors.Is(err, websocket.ErrReadLimit) {
@@ -137,12 +141,24 @@ func (k *socket) read(late *lateAdmission) {
 	}
 }
 
+// message is the next one, if it is not too large.
+func (k *socket) message() (kind int, data []byte, err error) {
+	kind, r, err := k.conn.NextReader()
+	if err != nil {
+		return kind, nil, err
+	}
+	if data, err = io.ReadAll(io.LimitReader(r, readLimit+1)); err == nil && len(data) > readLimit {
+		err = websocket.ErrReadLimit
+	}
+	return kind, data, err
+}
+
 // drain reads on past a message that is too big. Closing with bytes unread
 // would reset the connection and take the close frame from the client.
 func (k *socket) drain() {
 	conn := k.conn.NetConn()
 	_ = conn.SetReadDeadline(time.Now().Add(farewell))
-	_, _ = io.Copy(io.Discard, io.LimitReader(conn, 1<<20))
+	_, _ = io.Copy(io.Discard, io.LimitReader(conn, drainLimit))
 }
 
 // alive gives the client until the pong after the next ping.
@@ -163,7 +179,7 @@ func (k *socket) unreadable(err error, silent bool) closing {
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, websocket.ErrReadLimit):
-		return closing{code: closeTooBig}
+		return closing{closeTooBig, fmt.Sprintf("a message may have at most %d KiB", readLimit>>10)}
 	case silent && errors.As(err, &timeout) && timeout.Timeout():
 		return closing{CloseUnauthenticated, `no token came: send {"kind":"auth","token":TOKEN} first`}
 	}
