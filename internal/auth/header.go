@@ -17,7 +17,7 @@ func FromHeader(header http.Header) (string, *RefusalError) {
 	for _, value := range header.Values("Authorization") {
 		scheme, token, _ := strings.Cut(strings.TrimSpace(value), " ")
 		if !strings.EqualFold(scheme, "Bearer") {
-			return "", &RefusalError{Malformed}
+			return "", &RefusalError{Scheme}
 		}
 		found = append(found, strings.TrimSpace(token))
 	}

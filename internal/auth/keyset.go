@@ -63,7 +63,7 @@ func newKeySet(fetch fetcher, log *slog.Logger) *keySet {
 // it was asked for, so that a key that is just being introduced is found.
 func (s *keySet) find(ctx context.Context, alg algorithm, id string) ([]key, *RefusalError) {
 	if id == "" {
-		return nil, &RefusalError{UnknownKey}
+		return nil, &RefusalError{NoKeyID}
 	}
 	name := keyName{alg, id}
 	found, wait, refused := s.lookup(name)

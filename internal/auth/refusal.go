@@ -11,10 +11,12 @@ type Reason string
 // The reasons there are.
 const (
 	Missing      Reason = "missing"
+	Scheme       Reason = "scheme"
 	Malformed    Reason = "malformed"
 	TooLarge     Reason = "too_large"
 	Algorithm    Reason = "algorithm"
 	UnknownKey   Reason = "unknown_key"
+	NoKeyID      Reason = "no_key_id"
 	Signature    Reason = "signature"
 	Expired      Reason = "expired"
 	NotYetValid  Reason = "not_yet_valid"
@@ -59,6 +61,8 @@ func (r *RefusalError) Detail() string {
 	switch r.Reason {
 	case Missing:
 		return "this server wants to know who you are; send Authorization: Bearer TOKEN"
+	case Scheme:
+		return "the Authorization header has another scheme than Bearer; send Authorization: Bearer TOKEN"
 	case Malformed:
 		return "the token is no signed JWT with sub and exp, or is given more than once; send one, as Authorization: Bearer TOKEN"
 	case TooLarge:
@@ -67,6 +71,8 @@ func (r *RefusalError) Detail() string {
 		return "the token's algorithm is not accepted; use HS256, RS256, ES256 or EdDSA"
 	case UnknownKey:
 		return "the token is signed by a key that is not known here"
+	case NoKeyID:
+		return "the token's header has no kid, by which the issuer's keys are told apart"
 	case Signature:
 		return "the token's signature is not right"
 	case Expired:
@@ -74,9 +80,9 @@ func (r *RefusalError) Detail() string {
 	case NotYetValid:
 		return "the token is not valid yet; check the clocks of this server and of the token's issuer"
 	case WrongIssuer:
-		return "the token is from another issuer"
+		return "the token is from another issuer, or has no iss"
 	case WrongAud:
-		return "the token is for another audience"
+		return "the token is for another audience, or has no aud"
 	case BadSubject:
 		return "the token's sub cannot be a user_id, which has 1 to 200 characters"
 	}
@@ -112,7 +118,7 @@ func (r *RefusalError) Challenge() string {
 	switch {
 	case r.Status() != http.StatusUnauthorized:
 		return ""
-	case r.Reason == Missing:
+	case r.Reason == Missing, r.Reason == Scheme: // neither is a token that is wrong
 		return `Bearer realm="tasklane"`
 	}
 	return `Bearer realm="tasklane", error="invalid_token", error_description="` + strings.ReplaceAll(r.Detail(), `"`, "'") + `"`

@@ -110,11 +110,11 @@ func TestForgedTokens(t *testing.T) {
 		"EXP":                 {forge(hs, `{"sub":"alice","EXP":`+in(time.Hour)+good+`}`, secret), Malformed},
 		"nbf ahead":           {forge(hs, said(good+`,"nbf":`+in(5*time.Minute)), secret), NotYetValid},
 		"iat ahead":           {forge(hs, said(good+`,"iat":`+in(5*time.Minute)), secret), NotYetValid},
-		"no iss":              {forge(hs, said(`,"aud":"tasklane"`), secret), Malformed},
+		"no iss":              {forge(hs, said(`,"aud":"tasklane"`), secret), WrongIssuer},
 		"other iss":           {forge(hs, said(`,"iss":"https://evil.example.com","aud":"tasklane"`), secret), WrongIssuer},
 		"iss with a slash":    {forge(hs, said(`,"iss":"https://id.example.com/","aud":"tasklane"`), secret), WrongIssuer},
 		"iss a list":          {forge(hs, said(`,"iss":["https://id.example.com"],"aud":"tasklane"`), secret), Malformed},
-		"no aud":              {forge(hs, said(`,"iss":"https://id.example.com"`), secret), Malformed},
+		"no aud":              {forge(hs, said(`,"iss":"https://id.example.com"`), secret), WrongAud},
 		"other aud":           {forge(hs, said(`,"iss":"https://id.example.com","aud":["a","b"]`), secret), WrongAud},
 		"aud in upper case":   {forge(hs, said(`,"iss":"https://id.example.com","aud":"TASKLANE"`), secret), WrongAud},
 		"aud a number":        {forge(hs, said(`,"iss":"https://id.example.com","aud":7`), secret), Malformed},
@@ -224,7 +224,7 @@ func TestRefusalsSayNothingOfTheToken(t *testing.T) {
 func TestReasons(t *testing.T) {
 	details := map[string]Reason{}
 	for reason, status := range map[Reason]int{
-		Missing: 401, Malformed: 401, TooLarge: 401, Algorithm: 401, UnknownKey: 401, Signature: 401, Expired: 401, NotYetValid: 401,
+		Missing: 401, Scheme: 401, NoKeyID: 401, Malformed: 401, TooLarge: 401, Algorithm: 401, UnknownKey: 401, Signature: 401, Expired: 401, NotYetValid: 401,
 		WrongIssuer: 401, WrongAud: 401, BadSubject: 401, BadTicket: 401, LateTicket: 401, UsedTicket: 401,
 		OtherUser: 403, AdminOnly: 403, KeysMissing: 503, KeysWaiting: 503, TicketsFull: 503, TokenInQuery: 400,
 	} {

@@ -151,7 +151,7 @@ func (v *Verifier) token(ctx context.Context, text string) (Identity, *RefusalEr
 	case unfound != nil:
 		return Identity{}, unfound
 	case err != nil:
-		return Identity{}, &RefusalError{reasonOf(err)}
+		return Identity{}, &RefusalError{v.reasonOf(err, said)}
 	case !time.Now().Before(said.ExpiresAt.Time): // the leeway is not for this
 		return Identity{}, &RefusalError{Expired}
 	case said.ExpiresAt.Year() > 9999:
@@ -188,7 +188,7 @@ func (v *Verifier) materialFor(ctx context.Context, header map[string]any) (jwt.
 
 // reasonOf is the first thing that is wrong. What the parser says of it may
 // quote the token and goes no further.
-func reasonOf(err error) Reason {
+func (v *Verifier) reasonOf(err error, said *claims) Reason {
 	for _, one := range []struct {
 		err    error
 		reason Reason
@@ -200,7 +200,7 @@ func reasonOf(err error) Reason {
 		{jwt.ErrTokenUsedBeforeIssued, NotYetValid},
 		{jwt.ErrTokenInvalidIssuer, WrongIssuer},
 		{jwt.ErrTokenInvalidAudience, WrongAud},
-		{jwt.ErrTokenRequiredClaimMissing, Malformed},
+		{jwt.ErrTokenRequiredClaimMissing, v.missing(said)},
 		{jwt.ErrTokenSignatureInvalid, Signature},
 	} {
 		if errors.Is(err, one.err) {
@@ -208,4 +208,15 @@ func reasonOf(err error) Reason {
 		}
 	}
 	return Malformed
+}
+
+// missing is what is wrong with a token that has not all claims it needs.
+func (v *Verifier) missing(said *claims) Reason {
+	switch {
+	case said.ExpiresAt == nil:
+		return Malformed
+	case said.Issuer == "" && v.config.Issuer != "":
+		return WrongIssuer
+	}
+	return WrongAud
 }
