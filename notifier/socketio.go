@@ -112,7 +112,11 @@ func (v *visitor) Event(s *socketio.Socket, e socketio.Received) error {
 	ctx := v.conn.Context()
 	switch e.Name {
 	case eventPing:
-		if err := s.Emit(ctx, eventPong, e.Args...); err != nil {
+		args := e.Args
+		if len(e.Attachments) > 0 {
+			args = nil // they have placeholders, which are nothing without the bytes
+		}
+		if err := s.Emit(ctx, eventPong, args...); err != nil {
 			return err
 		}
 		return s.Reply(ctx, e)

@@ -381,6 +381,19 @@ func TestSocketIOOrigins(t *testing.T) {
 	}
 }
 
+// What is binary in a ping does not come back, and no placeholder for it does.
+func TestSocketIOBinaryPing(t *testing.T) {
+	w := newWorld(t, nil)
+	c := callSocket(t, w.Notifier)
+	c.join("")
+	c.emit(`451-8["ping",{"_placeholder":true,"num":0},{"n":1}]`)
+	if err := c.ws.WriteMessage(websocket.BinaryMessage, []byte("bytes")); err != nil {
+		t.Fatal(err)
+	}
+	c.expect(`42["pong"]`, `438[]`)
+	c.quiet()
+}
+
 func TestSocketIOSlowClient(t *testing.T) {
 	w := newWorld(t, nil)
 	neighbour := watch(t, w.Notifier, "user_id", "ada")
