@@ -176,7 +176,7 @@ var (
 	// ErrHeartbeat: the attempt reported nothing for its heartbeat limit.
 	ErrHeartbeat = errors.New("nothing reported for too long")
 	// ErrCancelled: somebody who may has cancelled the task.
-	ErrCancelled = errors.New("task cancelled")
+	ErrCancelled = schemas.ErrCancelled
 	// ErrHandedOver: the processor stops or lost the partition; the task runs
 	// again elsewhere.
 	ErrHandedOver = errors.New("task handed over to another processor")

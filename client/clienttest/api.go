@@ -22,15 +22,17 @@ const maxWait = time.Minute
 
 // problem is an error as the API writes it (RFC 9457).
 type problem struct {
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail,omitzero"`
-	Field  string `json:"field,omitzero"`
-	TaskID string `json:"task_id,omitzero"`
+	Type       string         `json:"type"`
+	Title      string         `json:"title"`
+	Status     int            `json:"status"`
+	Detail     string         `json:"detail,omitzero"`
+	Field      string         `json:"field,omitzero"`
+	TaskID     string         `json:"task_id,omitzero"`
+	TaskStatus schemas.Status `json:"task_status,omitzero"`
 }
 
 func refuse(w http.ResponseWriter, p problem) {
-	p.Title = http.StatusText(p.Status)
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
 	w.Header().Set("Content-Type", "application/problem+json")
 	write(w, p.Status, p)
 }
@@ -119,9 +121,16 @@ func (s *Server) accept(e *entry) (accepted *entry, cursor string, status schema
 		return known, cursorAt(known.first), known.status(), same
 	}
 	e.taken, e.first = time.Now(), len(s.history)
-	e.duplicateOf = s.holder(e)
+	why := s.doomed[identity{e.task.UserID, e.task.TaskID}]
+	if why == nil {
+		e.duplicateOf = s.holder(e)
+	}
 	s.tasks = append(s.tasks, e)
-	s.work.Go(func() { s.run(e) })
+	if why != nil {
+		s.stop(e, why)
+	} else {
+		s.work.Go(func() { s.run(e) })
+	}
 	return e, cursorAt(e.first), schemas.Pending, true
 }
 
@@ -132,24 +141,40 @@ func (e *entry) status() schemas.Status {
 	return e.last.Status
 }
 
-// find is a task by its ids, nil if there is none. Without a user it is the
-// first of that id. The caller holds mu.
+// find is a task by its ids, nil if there is none. The caller holds mu.
 func (s *Server) find(user, id string) *entry {
 	for _, e := range s.tasks {
-		if e.task.TaskID == id && (user == "" || e.task.UserID == user) {
+		if e.task.TaskID == id && e.task.UserID == user {
 			return e
 		}
 	}
 	return nil
 }
 
+// resolve finds a task, without a user the only one of its id. The caller holds mu.
+func (s *Server) resolve(id identity) (found *entry, bad *problem) {
+	for _, e := range s.tasks {
+		switch {
+		case e.task.TaskID != id.task || id.user != "" && e.task.UserID != id.user:
+		case found != nil:
+			return nil, &problem{Status: http.StatusConflict, Field: "user_id", Detail: "several users have a task with this id; name one with user_id"}
+		default:
+			found = e
+		}
+	}
+	if found == nil {
+		return nil, &problem{Status: http.StatusNotFound, Detail: "there is no such task; the id belongs to one user"}
+	}
+	return found, nil
+}
+
 // lookup finds the task of a request. It has answered if it returns nil.
 func (s *Server) lookup(w http.ResponseWriter, r *http.Request) *entry {
 	s.mu.Lock()
-	e := s.find(r.URL.Query().Get("user_id"), r.PathValue("id"))
+	e, bad := s.resolve(identity{r.URL.Query().Get("user_id"), r.PathValue("id")})
 	s.mu.Unlock()
-	if e == nil {
-		refuse(w, problem{Status: http.StatusNotFound, Detail: "there is no such task; the id belongs to one user"})
+	if bad != nil {
+		refuse(w, *bad)
 	}
 	return e
 }

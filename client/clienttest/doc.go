@@ -8,10 +8,14 @@
 //	handle, err := server.Client().Submit(ctx, schemas.LaneFast, schemas.Task{ … })
 //
 // It speaks what package client does: POST /v1/tasks, GET of a task, its result
-// (with wait) and its events, and the notifier's WebSocket with cursors. Tasks
-// are checked as the real API checks them, a repeated task_id is one task, and a
-// unique task ends as a duplicate of one with the same content, user and lane.
+// (with wait) and its events, its cancel, and the notifier's WebSocket with cursors.
+// Tasks are checked as the real API checks them, a repeated task_id is one task, and
+// a unique task ends as a duplicate of one with the same content, user and lane.
 // A task runs at once, in one attempt, and its error ends it: retries, priorities,
-// limits and schedules are the processor's, and not here. Everything is kept until
-// the test ends.
+// limits and schedules are the processor's, and not here. A cancel ends the context
+// of the task's handler with schemas.ErrCancelled, as the processor does. Everything
+// is kept until the test ends.
+//
+// Of package client it refuses SetControl, LiftControl and Controls, and a Watch
+// with a BatchID. It looks at no token, and knows no Idempotency-Key.
 package clienttest

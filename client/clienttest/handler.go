@@ -80,22 +80,41 @@ func (s *Server) run(e *entry) {
 		s.end(e, nil, &EndError{Code: schemas.CodeUnknownService, Text: fmt.Sprintf("no handler for task %q: give the test's server one with Handle", e.task.TaskName)})
 		return
 	}
-	s.record(e, &schemas.Event{Kind: schemas.KindState, Status: schemas.Running, Message: "Executing task: " + e.task.TaskName})
-	result, err := s.call(handler, &Task{Task: *e.task, server: s, entry: e})
-	s.end(e, result, err)
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	defer cancel(nil)
+	if !s.begin(e, cancel) {
+		return
+	}
+	result, err := call(ctx, handler, &Task{Task: *e.task, server: s, entry: e})
+	s.end(e, result, s.told(e, err))
 }
 
-func (s *Server) call(h Handler, t *Task) (result any, err error) {
+// begin makes the task running; false if it was cancelled before.
+func (s *Server) begin(e *entry, cancel context.CancelCauseFunc) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.stopped != nil {
+		return false
+	}
+	e.cancel = cancel
+	s.add(e, &schemas.Event{Kind: schemas.KindState, Status: schemas.Running, Message: "Executing task: " + e.task.TaskName})
+	return true
+}
+
+func call(ctx context.Context, h Handler, t *Task) (result any, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &EndError{Code: schemas.CodePanic, Text: fmt.Sprintf("the service panicked: %v", v)}
 		}
 	}()
-	return h(s.ctx, t)
+	return h(ctx, t)
 }
 
 // end writes the task's last event.
-func (s *Server) end(e *entry, result any, err error) {
+func (s *Server) end(e *entry, result any, err error) { s.record(e, lastEvent(e, result, err)) }
+
+// lastEvent is the end of a task with this outcome.
+func lastEvent(e *entry, result any, err error) *schemas.Event {
 	last := &schemas.Event{Kind: schemas.KindState, Status: schemas.Completed, Message: "Completed task: " + e.task.TaskName, Metrics: new(schemas.Metrics)}
 	if err == nil {
 		last.Result, err = json.Marshal(result)
@@ -115,21 +134,26 @@ func (s *Server) end(e *entry, result any, err error) {
 			last.ErrorCode = schemas.CodeServiceError
 		}
 	}
-	s.record(e, last)
+	return last
 }
 
 // record appends an event to the history. After the task's end nothing counts.
 func (s *Server) record(e *entry, event *schemas.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.add(e, event)
+}
+
+// add is record for a caller that holds mu.
+func (s *Server) add(e *entry, event *schemas.Event) {
 	if e.last != nil && e.last.Terminal() {
 		return
 	}
 	t := e.task
 	event.EventID = fmt.Sprintf("%s/0-1-%d", e.lane, len(s.history)+1)
 	event.TaskID, event.UserID, event.Attempt, event.Step = t.TaskID, t.UserID, 1, t.StepOrDefault()
-	if e.duplicateOf != "" {
-		event.Attempt = 0
+	if e.duplicateOf != "" || e.stopped != nil && e.cancel == nil {
+		event.Attempt = 0 // it was never started
 	}
 	event.Task, event.Lane, event.Mode, event.Service, event.Worker = t.TaskName, e.lane, t.Mode, t.Service, "clienttest"
 	event.BatchID, event.Time = t.BatchID, schemas.AtTime(time.Now())

@@ -21,15 +21,17 @@ type Server struct {
 	http   *httptest.Server
 	client *client.Client
 	ctx    context.Context // ends with the server
-	stop   context.CancelFunc
+	close  context.CancelFunc
 	work   sync.WaitGroup // handlers and WebSockets
+	grace  time.Duration  // of a cancelled task's handler
 
 	mu       sync.Mutex
 	handlers map[string]Handler
 	tasks    []*entry // in the order of their submission
 	history  []record
-	changed  chan struct{} // closed and replaced with every event
-	refusals []int         // status codes of the next requests
+	changed  chan struct{}          // closed and replaced with every event
+	refusals []int                  // status codes of the next requests
+	doomed   map[identity]*EndError // tasks that were cancelled before they came
 }
 
 // entry is a task and what came of it.
@@ -42,6 +44,10 @@ type entry struct {
 	last    *schemas.Event // nil before the first
 
 	duplicateOf string // the task by which it is a duplicate, "" if it is run
+
+	stopped *EndError               // why it was cancelled, nil if it was not
+	cancel  context.CancelCauseFunc // its handler's context, nil before it runs
+	grace   *time.Timer             // ends it without its handler; nil if it was not told to stop
 }
 
 // record is an event as it goes to clients.
@@ -55,26 +61,20 @@ type record struct {
 // handlers end, and they are waited for.
 func New(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, handlers: map[string]Handler{}, changed: make(chan struct{})}
-	s.ctx, s.stop = context.WithCancel(context.Background())
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/tasks", s.submit)
-	mux.HandleFunc("GET /v1/tasks/{id}", s.getTask)
-	mux.HandleFunc("GET /v1/tasks/{id}/result", s.getResult)
-	mux.HandleFunc("GET /v1/tasks/{id}/events", s.getEvents)
-	mux.HandleFunc("GET /ws", s.watch)
-	s.http = httptest.NewServer(s.refusing(mux))
+	s := &Server{t: t, grace: cancelGrace, handlers: map[string]Handler{}, changed: make(chan struct{}), doomed: map[identity]*EndError{}}
+	s.ctx, s.close = context.WithCancel(context.Background())
+	s.http = httptest.NewServer(s.refusing(s.routes()))
 	c, err := client.New(s.Config())
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.client = c
-	t.Cleanup(s.close)
+	t.Cleanup(s.shutDown)
 	return s
 }
 
-func (s *Server) close() {
-	s.stop()
+func (s *Server) shutDown() {
+	s.close()
 	s.client.Close()
 	s.http.Close()
 	s.work.Wait()

@@ -27,6 +27,9 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		refuse(w, problem{Status: http.StatusBadRequest, Field: "since", Detail: err.Error()})
 		return
+	case query.Get("batch_id") != "":
+		refuse(w, problem{Status: http.StatusNotImplemented, Field: "batch_id", Detail: "the test's server knows no batches; watch the user"})
+		return
 	case user == "":
 		refuse(w, problem{Status: http.StatusBadRequest, Field: "user_id", Detail: "say whose events with user_id"})
 		return
