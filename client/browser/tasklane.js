@@ -273,7 +273,6 @@ export class Watch {
     if (!message.event_id || !message.cursor) return; // a pong, or what newer notifiers say
     this.#cursor = message.cursor;
     this.#pause = FIRST_PAUSE;
-    this.#refused = false;
     this.#emit("event", message);
     this.#emit(message.kind, message);
     if (!this.#iterating) return this.#keep(message.cursor);
@@ -284,6 +283,7 @@ export class Watch {
 
   #welcome(hello) {
     this.#failures = 0;
+    this.#refused = false; // the token was taken; when it expires another may be
     this.#cursor = hello.cursor;
     if (this.#queue.length === 0) this.#keep(hello.cursor);
     this.#become("open");

@@ -181,6 +181,19 @@ test("a token goes in the first message, and an expired one is replaced", async 
   assert.equal(w.state, "open");
 });
 
+test("tokens may expire one after another without an event between", async () => {
+  let asked = 0;
+  const w = watch({ getToken: () => `token-${++asked}` });
+  await settled();
+  for (let n = 1; n <= 5; n++) {
+    assert.equal(asked, n);
+    newest().open();
+    newest().drop(4401, "the token has expired");
+    assert.equal(w.state, "waiting");
+    await step(15_000);
+  }
+});
+
 test("when a fresh token is not taken either, that is the end", async () => {
   let asked = 0;
   const w = watch({ getToken: () => `token-${++asked}` });
@@ -396,6 +409,19 @@ test("a refusal by HTTP and a farewell in the stream say why", async () => {
     assert.equal(ends.length, 1);
     assert.equal(ends[0].code, 4403);
     assert.equal(ends[0].message, "this user is not yours");
+  }
+});
+
+test("over a stream too, tokens may expire one after another", async () => {
+  let asked = 0;
+  const hello = JSON.stringify({ kind: "hello", cursor: "c0", recovered: true });
+  globalThis.fetch = async () => answer(stream(`event: hello\ndata: ${hello}\n\nevent: closing\ndata: {"code":4401}\n\n`));
+  const w = watch({ transport: "sse", getToken: () => `token-${++asked}` });
+  for (let n = 1; n <= 5; n++) {
+    for (let turns = 0; turns < 20; turns++) await settled();
+    assert.equal(asked, n);
+    assert.equal(w.state, "waiting");
+    await step(15_000);
   }
 });
 
