@@ -2,7 +2,11 @@ package client
 
 import (
 	"errors"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,18 +44,19 @@ func TestVerifyWebhook(t *testing.T) {
 		secrets []string
 		want    error
 	}{
-		"good":              {sign(now, newKey), body, []string{newKey}, nil},
-		"while it changes":  {sign(now, oldKey, newKey), body, []string{"whsec_" + newKey}, nil},
-		"the receiver's":    {sign(now, oldKey), body, []string{newKey, oldKey}, nil},
-		"a clock that lags": {sign(now.Add(WebhookTolerance-time.Minute), newKey), body, []string{newKey}, nil},
-		"another secret":    {sign(now, oldKey), body, []string{newKey}, ErrNotVerified},
-		"no secret":         {sign(now, oldKey), body, nil, ErrNotVerified},
-		"another body":      {sign(now, newKey), body + " ", []string{newKey}, ErrNotVerified},
-		"another id":        {other, body, []string{newKey}, ErrNotVerified},
-		"old":               {sign(now.Add(-WebhookTolerance-time.Minute), newKey), body, []string{newKey}, ErrNotVerified},
-		"from the future":   {sign(now.Add(WebhookTolerance+time.Minute), newKey), body, []string{newKey}, ErrNotVerified},
-		"no time":           {bare, body, []string{newKey}, ErrNotVerified},
-		"nothing":           {http.Header{}, body, []string{newKey}, ErrNotVerified},
+		"good":                    {sign(now, newKey), body, []string{newKey}, nil},
+		"while it changes":        {sign(now, oldKey, newKey), body, []string{"whsec_" + newKey}, nil},
+		"the receiver's":          {sign(now, oldKey), body, []string{newKey, oldKey}, nil},
+		"beside one that is none": {sign(now, newKey), body, []string{"#", newKey}, nil},
+		"a clock that lags":       {sign(now.Add(WebhookTolerance-time.Minute), newKey), body, []string{newKey}, nil},
+		"another secret":          {sign(now, oldKey), body, []string{newKey}, ErrNotVerified},
+		"no secret":               {sign(now, oldKey), body, nil, ErrNotVerified},
+		"another body":            {sign(now, newKey), body + " ", []string{newKey}, ErrNotVerified},
+		"another id":              {other, body, []string{newKey}, ErrNotVerified},
+		"old":                     {sign(now.Add(-WebhookTolerance-time.Minute), newKey), body, []string{newKey}, ErrNotVerified},
+		"from the future":         {sign(now.Add(WebhookTolerance+time.Minute), newKey), body, []string{newKey}, ErrNotVerified},
+		"no time":                 {bare, body, []string{newKey}, ErrNotVerified},
+		"nothing":                 {http.Header{}, body, []string{newKey}, ErrNotVerified},
 	} {
 		event, err := VerifyWebhook(test.header, []byte(test.body), test.secrets...)
 		if !errors.Is(err, test.want) {
@@ -61,7 +66,32 @@ func TestVerifyWebhook(t *testing.T) {
 			t.Errorf("%s: %+v", name, event)
 		}
 	}
-	if _, err := VerifyWebhook(sign(now, newKey), []byte(body), "short"); err == nil || errors.Is(err, ErrNotVerified) {
-		t.Errorf("a secret that is none: %v", err)
+	for _, secrets := range [][]string{{"short"}, {"short", oldKey}, {oldKey, "short"}} {
+		if _, err := VerifyWebhook(sign(now, newKey), []byte(body), secrets...); err == nil || errors.Is(err, ErrNotVerified) {
+			t.Errorf("a secret that is none, of %d: %v", len(secrets), err)
+		}
+	}
+}
+
+func TestReadWebhookSecrets(t *testing.T) {
+	first, second := strings.Repeat("a", 32), strings.Repeat("b", 32)
+	for content, want := range map[string][]string{
+		"# current\n" + first + "\n\n# next\r\n whsec_" + second + "\r\n": {"whsec_" + first, "whsec_" + second},
+		first: {"whsec_" + first}, "": nil, "# only\n": nil, first + "\nshort\n": nil,
+	} {
+		path := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadWebhookSecrets(path)
+		if !slices.Equal(got, want) || (err == nil) != (want != nil) {
+			t.Errorf("%q: %q, %v", content, got, err)
+		}
+		if err != nil && (!strings.Contains(err.Error(), path) || strings.Contains(err.Error(), first)) {
+			t.Errorf("the error is %v", err)
+		}
+	}
+	if _, err := ReadWebhookSecrets(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
 	}
 }

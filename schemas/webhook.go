@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +45,29 @@ func ParseWebhookSecret(text string) (WebhookSecret, error) {
 			" bytes and this one " + strconv.Itoa(len(key)) + "; make one with: openssl rand -base64 32")
 	}
 	return WebhookSecret{key}, nil
+}
+
+// ParseWebhookSecrets reads what a file of secrets has: one a line. Empty lines
+// and those that start with # say nothing.
+func ParseWebhookSecrets(content []byte) ([]WebhookSecret, error) {
+	var secrets []WebhookSecret
+	n := 0
+	for line := range strings.Lines(string(content)) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		secret, err := ParseWebhookSecret(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		secrets = append(secrets, secret)
+	}
+	if len(secrets) == 0 {
+		return nil, errors.New("there is no secret in it; make one with: openssl rand -base64 32")
+	}
+	return secrets, nil
 }
 
 // NewWebhookSecret is the secret with these bytes.

@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -38,12 +37,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) != 2 {
 		return errors.New("usage: webhook ADDRESS SECRET-FILE, for example webhook 127.0.0.1:3000 data/webhook-secret")
 	}
-	secrets, err := os.ReadFile(args[1])
+	handler, err := newReceiver(args[1], out)
 	if err != nil {
-		return fmt.Errorf("read secrets: %w", err)
+		return err
 	}
 	server := &http.Server{
-		Addr: args[0], Handler: newReceiver(strings.Fields(string(secrets)), out),
+		Addr: args[0], Handler: handler,
 		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 	}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
@@ -65,8 +64,12 @@ type receiver struct {
 	seen map[string]bool // a real one keeps this with what it does, in its database
 }
 
-func newReceiver(secrets []string, out io.Writer) *receiver {
-	return &receiver{secrets: secrets, out: out, seen: map[string]bool{}}
+func newReceiver(secretFile string, out io.Writer) (*receiver, error) {
+	secrets, err := client.ReadWebhookSecrets(secretFile)
+	if err != nil {
+		return nil, err
+	}
+	return &receiver{secrets: secrets, out: out, seen: map[string]bool{}}, nil
 }
 
 // ServeHTTP answers 204 once the event is taken care of. Anything that takes long

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,8 +24,15 @@ func TestReceiverTakesAnEventOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("# current\n"+text+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
-	r := newReceiver([]string{text}, &out)
+	r, err := newReceiver(file, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
 	post := func(body, signature string) int {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
 		now := time.Now()

@@ -1,8 +1,6 @@
 package webhooks
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -10,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -18,8 +15,7 @@ import (
 // maxSecretFileBytes bounds a file of secrets.
 const maxSecretFileBytes = 64 << 10
 
-// ReadSecrets reads a file with one secret a line. Empty lines and those that
-// start with # say nothing.
+// ReadSecrets reads a file with one secret a line, see [schemas.ParseWebhookSecrets].
 func ReadSecrets(path string) ([]schemas.WebhookSecret, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -38,28 +34,11 @@ func ReadSecrets(path string) ([]schemas.WebhookSecret, error) {
 }
 
 func parseSecrets(content []byte) ([]schemas.WebhookSecret, error) {
-	var secrets []schemas.WebhookSecret
-	lines := bufio.NewScanner(bytes.NewReader(content))
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		secret, err := schemas.ParseWebhookSecret(line)
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
-		}
-		secrets = append(secrets, secret)
-	}
-	switch {
-	case lines.Err() != nil:
-		return nil, lines.Err()
-	case len(secrets) == 0:
-		return nil, errors.New("there is no secret in it; make one with: openssl rand -base64 32")
-	case len(secrets) > maxSecrets:
+	secrets, err := schemas.ParseWebhookSecrets(content)
+	if err == nil && len(secrets) > maxSecrets {
 		return nil, fmt.Errorf("there are %d secrets in it: use one, or up to %d while they are changed", len(secrets), maxSecrets)
 	}
-	return secrets, nil
+	return secrets, err
 }
 
 // secretBytes is the length of a secret that is made here.
