@@ -211,7 +211,7 @@ func checkCallback(s string) string {
 		return p
 	}
 	if u, err := url.Parse(s); err != nil || !isCallback(s) || !hasAddress(u) {
-		return "must be an absolute http or https URL in ASCII such as https://example.org/hook, without user and password, other characters percent-encoded"
+		return "must be an absolute http or https URL in ASCII such as https://example.org/hook, a port between 1 and 65535 if there is one, without user and password, other characters percent-encoded"
 	}
 	return ""
 }

@@ -61,7 +61,7 @@ func urlRaw() *rapid.Generator[string] {
 		part := func(values ...string) string { return rapid.SampledFrom(values).Draw(t, "part") }
 		return `"` + part("http", "https", "HTTPS", "ftp", "") + part("://", "://", ":", "//") + part("", "u:p@", "u%20@", "a@b@") +
 			part("example.org", "localhost", "127.0.0.1", "[::1]", "[::", "[1.2.3.4]", "[fe80::1%25eth0]", "[1:2:3]", "", "a..b", ".", "exa mple", "bücher.de", "a_b", "%41") +
-			part("", "", ":80", ":", ":x", ":99999") + part("", "/", "/a%20b", "/a%2", "/%zz", "?q=1&r=%41", "?q=%", "#f", "#%", "/a b", `/a\\b`, `/\"`, "/é", "/"+strings.Repeat("x", 2000)) + `"`
+			part("", "", ":80", ":", ":x", ":0", ":0080", ":65535", ":65536", ":99999") + part("", "/", "/a%20b", "/a%2", "/%zz", "?q=1&r=%41", "?q=%", "#f", "#%", "/a b", `/a\\b`, `/\"`, "/é", "/"+strings.Repeat("x", 2000)) + `"`
 	})
 	return rapid.OneOf(text, text, anyRaw())
 }

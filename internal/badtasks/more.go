@@ -15,6 +15,7 @@ func badTexts() []Case {
 	for _, u := range []struct{ name, url string }{
 		{"relative", "/hook"}, {"no-host", "https:///hook"}, {"scheme", "ftp://example.org/"}, {"script", "javascript:alert(1)"},
 		{"space", "https://example.org/a b"}, {"unicode", "https://bücher.example/"}, {"port", "https://example.org:http/"},
+		{"port-0", "https://example.org:0/"}, {"port-65536", "https://example.org:65536/"}, {"port-99999", "https://[::1]:99999"},
 		{"percent", "https://example.org/%zz"}, {"bracket", "https://[::1/"}, {"not-ipv6", "https://[1.2.3.4]/"},
 		{"user", "https://user:secret@example.org/"},
 		{"long", "https://example.org/" + strings.Repeat("x", 2000)},
