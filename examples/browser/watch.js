@@ -13,12 +13,12 @@ export function watch(userId, show, address = "ws://127.0.0.1:8000") {
       const event = JSON.parse(data);
       if (event.cursor) cursor = event.cursor; // where to go on after a reconnect
       if (event.task_id) show(event);
-      pause = 500;
+      if (event.task_id) pause = 500; // a hello shows only that the notifier answers
     };
-    // 1003, 1008 and 1009 say that this page does something wrong; after all others
-    // nothing is missed by coming back.
+    // These say that this page does something wrong, or that it needs a token and
+    // has none; after all others nothing is missed by coming back.
     socket.onclose = ({ code }) => {
-      if ([1003, 1008, 1009].includes(code)) return console.error("closed for good", code);
+      if ([1003, 1008, 1009, 4401, 4403, 4429].includes(code)) return console.error("closed for good", code);
       setTimeout(connect, pause * (0.5 + Math.random()));
       pause = Math.min(2 * pause, 15000);
     };
