@@ -33,6 +33,14 @@ type WatchRequest struct {
 	Connected func(Hello)
 }
 
+// purpose is what errors say was wanted. A token's own user need not be named.
+func (r WatchRequest) purpose() string {
+	if r.UserID == "" {
+		return "watch events"
+	}
+	return "watch events of " + r.UserID
+}
+
 // Hello is the notifier's first message on a connection.
 type Hello struct {
 	// Cursor is where the connection starts.
@@ -72,7 +80,7 @@ func (c *Client) Watch(ctx context.Context, request WatchRequest) iter.Seq2[Even
 			w.since = SinceNow
 		}
 		if err := w.run(ctx); err != nil && !errors.Is(err, errLeft) {
-			yield(Event{}, fmt.Errorf("watch events of %s: %w", request.UserID, err))
+			yield(Event{}, fmt.Errorf("%s: %w", request.purpose(), err))
 		}
 	}
 }

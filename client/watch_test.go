@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,6 +111,16 @@ func TestWatchStopsOnARefusal(t *testing.T) {
 		}
 		if got := len(notifier.handshakes()); got != 1 {
 			t.Errorf("status %d: %d handshakes", status, got)
+		}
+	}
+}
+
+func TestWatchSaysWhoseEventsItCannotHave(t *testing.T) {
+	for user, want := range map[string]string{"bob": "watch events of bob: 401", "": "watch events: 401"} {
+		notifier := &fakeNotifier{first: answerWith(http.StatusUnauthorized, `{"title":"no"}`)}
+		c := newTestClient(t, Config{Notifier: startNotifier(t, notifier), Token: "t"})
+		if _, err := take(t.Context(), c, WatchRequest{UserID: user}, 1); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("user %q: %v, want %q", user, err, want)
 		}
 	}
 }
