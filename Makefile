@@ -45,6 +45,7 @@ test-kafka: ## run the tests on a real Apache Kafka (needs Java 17; Maven the fi
 .PHONY: test-clients
 test-clients: ## run the tests with kcat, Python, Java and Socket.IO clients, on both brokers (needs those)
 	scripts/clients/setup.sh
+	node --test client/browser/tasklane.test.mjs examples/browser/watch.test.mjs
 	$(GO) test -count=1 -timeout 10m -tags clients -run ForeignClients ./e2e
 	TASKLANE_TEST_FLAGS="-tags clients -run ForeignClients" scripts/kafka/test.sh ./e2e
 

@@ -1,4 +1,4 @@
-// Tests of tasklane.js on fakes: node --test client/browser (Node 22 or newer).
+// Tests of tasklane.js on fakes: node --test client/browser (Node 20 or newer).
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { connect, WatchError } from "./tasklane.js";

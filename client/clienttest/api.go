@@ -69,7 +69,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		refuse(w, *bad)
 		return
 	}
-	e, cursor, status, ok := s.accept(e)
+	e, cursor, status, ok := s.accept(e) //nolint:contextcheck // the task outlives its request
 	if !ok {
 		refuse(w, problem{Status: http.StatusConflict, TaskID: e.task.TaskID, Detail: "the user has another task with this id; use a new task_id, or send the same content and lane"})
 		return

@@ -1,4 +1,4 @@
-// Tests of watch.js on a fake: node --test examples/browser (Node 22 or newer).
+// Tests of watch.js on a fake: node --test examples/browser (Node 20 or newer).
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { watch } from "./watch.js";
