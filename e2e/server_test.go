@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -64,20 +65,28 @@ func newInstallation(t *testing.T) *installation {
 		_, _ = rand.Read(b[:])
 		i.prefix = "e2e-" + hex.EncodeToString(b[:]) + "."
 	}
-	i.api, i.notifier, i.brokerAddr = freePort(t), freePort(t), freePort(t)
+	free := freePorts(t, 3)
+	i.api, i.notifier, i.brokerAddr = free[0], free[1], free[2]
 	return i
 }
 
-// freePort is an address that was free a moment ago: a process that is killed
-// and started again has to come back where its clients look for it.
-func freePort(t *testing.T) string {
+// freePorts are addresses that were free a moment ago: a process that is killed and
+// started again has to come back where its clients look for it. They are below the
+// ports that systems give to connections, which one of these tests' own could get
+// in between.
+func freePorts(t *testing.T, count int) (addresses []string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for tries := 0; len(addresses) < count; tries++ {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+mathrand.IntN(20_000)))
+		switch {
+		case err == nil:
+			defer l.Close() // not before all are found: none is given twice
+			addresses = append(addresses, l.Addr().String())
+		case tries > 100:
+			t.Fatal(err)
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addresses
 }
 
 // seeds are the brokers a test's own client connects to.
