@@ -14,14 +14,14 @@ import (
 type guard struct {
 	net.Listener
 	log       *slog.Logger
-	buffers   sync.Pool      // of *[]byte: large frames, lent to connections
-	open      sync.WaitGroup // one for every connection not yet closed
+	buffers   sync.Pool // of *[]byte: large frames, lent to connections
+	open      *tally    // of connections not yet closed
 	conns     conns
 	lingering lingering
 }
 
 func newGuard(inner net.Listener, log *slog.Logger) *guard {
-	return &guard{Listener: inner, log: log}
+	return &guard{Listener: inner, log: log, open: newTally()}
 }
 
 // Accept returns the next connection, guarded.
@@ -35,7 +35,7 @@ func (g *guard) Accept() (net.Conn, error) {
 
 // wrap guards one connection.
 func (g *guard) wrap(conn net.Conn) *guardedConn {
-	g.open.Add(1)
+	g.open.add(1)
 	c := &guardedConn{
 		Conn: conn, log: g.log, buffers: &g.buffers, conns: &g.conns, lingering: &g.lingering,
 		closed: make(chan struct{}),
@@ -43,11 +43,11 @@ func (g *guard) wrap(conn net.Conn) *guardedConn {
 	c.done = sync.OnceFunc(func() {
 		g.conns.remove(c)
 		close(c.closed)
-		g.open.Done()
+		g.open.add(-1)
 	})
 	g.conns.add(c)
 	return c
 }
 
 // Wait blocks until every connection handed out has been closed.
-func (g *guard) Wait() { g.open.Wait() }
+func (g *guard) Wait() { g.open.wait() }
