@@ -39,7 +39,7 @@ func (o options) compare(ctx context.Context, l layout) error {
 }
 
 func (o options) chosen(name string, l layout) bool {
-	if l == idle && (name == tasklaneBatch || name == tasklaneApart) {
+	if l == idle && (name == tasklaneBatch || name == tasklaneApart || name == gorillaOfLog) {
 		return false // the same as without
 	}
 	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)

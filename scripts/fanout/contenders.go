@@ -15,10 +15,11 @@ const (
 	tasklaneApart  = "tasklane-apart"
 	centrifugeJSON = "centrifuge"
 	gorillaBare    = "gorilla"
+	gorillaOfLog   = "gorilla-log"
 )
 
 func contenders() []string {
-	return []string{tasklaneSingle, tasklaneBatch, tasklaneApart, centrifugeJSON, gorillaBare}
+	return []string{tasklaneSingle, tasklaneBatch, tasklaneApart, centrifugeJSON, gorillaBare, gorillaOfLog}
 }
 
 // start starts the server to measure, and says what its clients speak.
@@ -38,6 +39,9 @@ func (o options) start(ctx context.Context) (s server, dialect string, err error
 		return s, dialectCentrifuge, err
 	case gorillaBare:
 		s, err = startGorilla(ctx)
+		return s, dialectPlain, err
+	case gorillaOfLog:
+		s, err = o.startGorillaLog(ctx)
 		return s, dialectPlain, err
 	}
 	return nil, "", fmt.Errorf("%w: %s", errUnknown, o.serve)

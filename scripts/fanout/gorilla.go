@@ -67,9 +67,13 @@ func (g *gorilla) serve(w http.ResponseWriter, r *http.Request) {
 var errSlow = errors.New("a client's queue is full")
 
 func (g *gorilla) publish(_ context.Context, user int, event []byte) error {
+	return g.send(userName(user), event)
+}
+
+func (g *gorilla) send(user string, event []byte) error {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	for _, out := range g.users[userName(user)] {
+	for _, out := range g.users[user] {
 		select {
 		case out <- event:
 		default:

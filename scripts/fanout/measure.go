@@ -28,6 +28,9 @@ type publisher interface {
 	publish(ctx context.Context, user int, event []byte) error
 }
 
+// starter has its events published by another process.
+type starter interface{ start() error }
+
 // result is what one measurement says, from one process to the other.
 type result struct {
 	Clients    int
@@ -100,7 +103,7 @@ func publishAll(ctx context.Context, p publisher, events [][]byte, users int) er
 // publishing is what has a server's events published.
 func (o options) publishing(ctx context.Context, s server) func() error {
 	switch s := s.(type) {
-	case *apart:
+	case starter:
 		return s.start
 	case publisher:
 		events, users := o.prepared()
