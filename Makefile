@@ -6,17 +6,22 @@ CACHE  ?= $(or $(TASKLANE_CACHE),$(HOME)/.cache/tasklane)
 LINTER  = $(CACHE)/golangci-lint-$(LINTER_VERSION)/golangci-lint
 LINTER_VERSION = v2.15.0
 
+# One kind of build for the tests, the programs and the image (deploy/Dockerfile): what is tested is what is shipped, and
+# each package is compiled once. Only the race detector needs C.
+export CGO_ENABLED ?= 0
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
+
 # The tests on Apache Kafka: what talks to a broker.
-KAFKA_PACKAGES = ./internal/kafka/... ./internal/journal/... ./internal/taskview/... ./internal/control ./internal/webhooks ./processor ./producer ./notifier ./e2e
+KAFKA_PACKAGES = ./internal/kafka/... ./internal/lane ./internal/taskview/... ./internal/control ./internal/webhooks ./processor ./producer ./notifier ./e2e
 
 # The faults of the short chaos run.
-CHAOS_SHORT = none,kill,zombie,drain,churn,broker-kill,lost-acks,lost-commits,resets,foreign-fence,late-repeats,poison,exit,twice,unique
+CHAOS_SHORT = none,kill,zombie,drain,churn,broker-kill,lost-acks,lost-commits,resets,foreign-fence,forged-epochs,late-repeats,poison,clocks,exit,twice,unique,commit-ahead,broker-empty
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/tasklane
@@ -36,27 +41,35 @@ test: ## run the tests
 
 .PHONY: test-race
 test-race: ## run the tests with the race detector, the binary under test included (needs a C compiler)
-	TASKLANE_E2E_RACE=1 $(GO) test -race -count=1 -timeout 25m ./...
+	CGO_ENABLED=1 TASKLANE_E2E_RACE=1 $(GO) test -race -count=1 -timeout 25m ./...
 
 .PHONY: test-kafka
-test-kafka: ## run the tests on a real Apache Kafka (needs Java 17; Maven the first time)
+test-kafka: ## run the tests on a real Apache Kafka (needs Java 17 and openssl; Maven the first time)
 	scripts/kafka/test.sh $(KAFKA_PACKAGES)
+	TASKLANE_KAFKA_SECURED=1 TASKLANE_TEST_FLAGS="-tags secured -run Secured" scripts/kafka/test.sh ./e2e
 
 .PHONY: test-clients
-test-clients: ## run the tests with kcat, Python, Java and Socket.IO clients, on both brokers (needs those)
+test-clients: ## run the tests with kcat, Python, Java and Socket.IO clients, browsers and proxies, on both brokers (needs those)
 	scripts/clients/setup.sh
 	node --test client/browser/tasklane.test.mjs examples/browser/watch.test.mjs
+	node --test scripts/clients/declaration.test.mjs
+	scripts/clients/python.sh
+	$(GO) test -count=1 -timeout 5m -tags clients -run Moto ./internal/artifact
 	$(GO) test -count=1 -timeout 10m -tags clients -run ForeignClients ./e2e
 	TASKLANE_TEST_FLAGS="-tags clients -run ForeignClients" scripts/kafka/test.sh ./e2e
 
+.PHONY: fuzz-guard
+fuzz-guard: ## send ten million requests of all kinds to the embedded broker (some 25 minutes)
+	TASKLANE_GUARD_REQUESTS=10000000 $(GO) test -count=1 -timeout 3h -v -run TestGuardTakesAnything ./internal/broker/guard
+
 .PHONY: test-mutants
 test-mutants: ## switch every rule of the protocol off and demand red tests
-	$(GO) test -count=1 -timeout 15m -p 1 -tags mutants -run Mutants ./internal/journal ./internal/runqueue
+	$(GO) test -count=1 -timeout 15m -p 1 -tags mutants -run Mutants ./internal/fold ./internal/shard ./internal/runqueue
 
 .PHONY: lint
 lint: $(LINTER) ## run the linters
 	$(LINTER) run ./...
-	$(LINTER) run --build-tags clients,mutants ./...
+	$(LINTER) run --build-tags clients,mutants,secured ./...
 	cd scripts/fanout && $(LINTER) run ./...
 
 $(LINTER):
@@ -73,6 +86,10 @@ bench: ## measure throughput and latency beside the ceiling, on the embedded bro
 .PHONY: bench-fanout
 bench-fanout: ## measure the notifier beside the centrifuge library and bare gorilla/websocket; FANOUT_FLAGS="--rounds 5"
 	cd scripts/fanout && $(GO) run . $(FANOUT_FLAGS)
+
+.PHONY: bench-subprocess
+bench-subprocess: ## measure tasks through one child beside the same lines through bare pipes
+	$(GO) test -run '^$$' -bench RoundTrips -benchtime 100000x -count 3 ./processor/external/subprocess
 
 .PHONY: chaos
 chaos: build ## real processes under faults, and a judge; CHAOS_FLAGS="-broker kafka -duration 1h -seed 7"
@@ -91,6 +108,11 @@ storm: build ## 2,000 clients whose notifiers and broker are killed, and a recon
 .PHONY: storm-short
 storm-short: build ## a short form, less than a minute
 	$(GO) run ./scripts/storm -clients 300 -notifiers 2 -history 10000 -replayers 4 -slow 4 -faults notifier-kill=3,move=1,slow-readers=1,replay=1 $(STORM_FLAGS)
+
+.PHONY: outages
+outages: ## 1,000 outages of the browser's client in Chromium, and what each watch got (installs Chromium on Debian)
+	scripts/clients/setup.sh chromium
+	TASKLANE_OUTAGES=1000 $(GO) test -count=1 -timeout 30m -tags clients -run ForeignClientsInChromium -v ./e2e
 
 .PHONY: kafka-up
 kafka-up: ## start an Apache Kafka without containers (NODES=1 or 3)

@@ -2,7 +2,6 @@ package client
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -90,15 +89,4 @@ func cutShort(w http.ResponseWriter, _ *http.Request) {
 	_, _ = buffer.WriteString("HTTP/1.1 202 Accepted\r\nContent-Length: 500\r\n\r\n{\"task_id\":")
 	_ = buffer.Flush()
 	_ = conn.Close()
-}
-
-// freeAddress is an address on which nobody listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }

@@ -23,7 +23,11 @@ type call struct {
 	path   []string // elements, escaped on the way
 	query  url.Values
 	body   []byte
-	wait   time.Duration // how long the server may take before it starts to answer
+	// content, if not nil, is the body instead, and can be sent once.
+	content io.Reader
+	wait    time.Duration // how long the server may take before it starts to answer
+	// lenient prefers that members which the server does not know are kept.
+	lenient bool
 }
 
 // answer is a 2xx.
@@ -41,16 +45,26 @@ type refusal struct {
 func (r refusal) Unwrap() error { return r.error }
 
 // do sends the call until there is an answer for good.
-func (c *Client) do(ctx context.Context, r *retry, one call) (*answer, error) {
+func (c *Client) do(ctx context.Context, r *retry, one call) (got *answer, err error) {
+	err = c.try(ctx, r, func(token string) error {
+		got, err = c.send(ctx, one, token)
+		return err
+	})
+	return got, err
+}
+
+// try sends something until there is an answer for good.
+func (c *Client) try(ctx context.Context, r *retry, send func(token string) error) error {
 	for {
 		token, err := c.tokens.get(ctx, r.refused)
-		var got *answer
-		if err == nil {
-			got, err = c.send(ctx, one, token)
+		if err != nil {
+			err = &unsentError{err}
+		} else {
+			err = send(token)
 		}
 		if err == nil {
 			r.answered()
-			return got, nil
+			return nil
 		}
 		var refused refusal
 		var advice time.Duration
@@ -61,7 +75,7 @@ func (c *Client) do(ctx context.Context, r *retry, one call) (*answer, error) {
 			continue
 		}
 		if err = r.wait(ctx, err, advice); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
@@ -74,9 +88,10 @@ func (c *Client) send(ctx context.Context, one call, token string) (*answer, err
 	if err != nil {
 		return nil, err
 	}
-	response, err := c.http.Do(request)
+	way := new(way)
+	response, err := c.http.Do(request.WithContext(way.trace(ctx)))
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, unreachable(way.mark(err))
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes+1))
@@ -112,11 +127,18 @@ func (c *Client) newRequest(ctx context.Context, one call, token string) (*http.
 	}
 	target := c.server.JoinPath(escaped...)
 	target.RawQuery = one.query.Encode()
-	request, err := http.NewRequestWithContext(ctx, one.method, target.String(), bytes.NewReader(one.body))
+	body := one.content
+	if body == nil {
+		body = bytes.NewReader(one.body)
+	}
+	request, err := http.NewRequestWithContext(ctx, one.method, target.String(), body)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
 	request.Header.Set("Accept", "application/json, application/problem+json")
+	if one.lenient {
+		request.Header.Set("Prefer", "handling=lenient")
+	}
 	if one.body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}

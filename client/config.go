@@ -43,6 +43,9 @@ type Config struct {
 	// Transport is an *http.Transport, WebSockets use that one's proxy, TLS and
 	// dial settings too.
 	HTTPClient *http.Client
+	// KeepUnknown has members of a task kept that the server does not know, which it
+	// refuses otherwise: one that was misspelt would be accepted and not done.
+	KeepUnknown bool
 	// Logger is told of retries and reconnects; nil discards.
 	Logger *slog.Logger
 }
@@ -53,6 +56,7 @@ type Client struct {
 	notifier    *url.URL
 	tokens      *tokens
 	giveUpAfter time.Duration
+	keepUnknown bool
 	http        *http.Client
 	dialer      websocket.Dialer
 	log         *slog.Logger
@@ -105,7 +109,8 @@ func New(config Config) (*Client, error) {
 	}
 	notifier.Scheme = strings.Replace(notifier.Scheme, "http", "ws", 1)
 	c := &Client{
-		server: server, notifier: notifier, tokens: newTokens(config.Token, config.TokenSource), giveUpAfter: config.GiveUpAfter,
+		server: server, notifier: notifier, tokens: newTokens(config.Token, config.TokenSource),
+		giveUpAfter: config.GiveUpAfter, keepUnknown: config.KeepUnknown,
 		http: config.HTTPClient, log: config.Logger, timing: defaultTiming(),
 	}
 	if c.http == nil {
@@ -125,6 +130,10 @@ func parseAddress(address, otherwise string, schemes ...string) (*url.URL, error
 	if address == "" {
 		address = otherwise
 	}
+	if !strings.Contains(address, "://") {
+		return nil, fmt.Errorf("%q is no address such as %s: it has no scheme; write %s://%s",
+			address, otherwise, schemes[0], address)
+	}
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, fmt.Errorf("%q is no address such as %s: %w", address, otherwise, err)
@@ -135,7 +144,8 @@ func parseAddress(address, otherwise string, schemes ...string) (*url.URL, error
 			return u, nil
 		}
 	}
-	return nil, fmt.Errorf("%q is no address such as %s", address, otherwise)
+	return nil, fmt.Errorf("%q is no address such as %s: want %s and a host",
+		address, otherwise, strings.Join(schemes, ", "))
 }
 
 // newHTTPClient keeps more idle connections to its one host than the standard

@@ -55,7 +55,8 @@ type connection struct {
 func (c *Client) dial(ctx context.Context, request WatchRequest, since, token string) (*connection, error) {
 	target := c.notifier.JoinPath("ws")
 	query := url.Values{"since": {since}}
-	for name, value := range map[string]string{"user_id": request.UserID, "task_id": request.TaskID, "batch_id": request.BatchID} {
+	for name, value := range map[string]string{"user_id": request.UserID, "task_id": request.TaskID,
+		"batch_id": request.BatchID} {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -76,7 +77,18 @@ func (c *Client) dial(ctx context.Context, request WatchRequest, since, token st
 	conn := &connection{ws: ws, ctx: ctx, timing: c.timing, opened: time.Now(), done: make(chan struct{}),
 		batch: ws.Subprotocol() == protocolBatch}
 	conn.start()
+	if token == "" {
+		conn.sayNoToken()
+	}
 	return conn, nil
+}
+
+// sayNoToken says that no token will come. A notifier that wants one waits for it, and refuses at once who has none;
+// to any other this says nothing.
+func (c *connection) sayNoToken() {
+	_ = c.ws.SetWriteDeadline(time.Now().Add(c.timing.ping))
+	_ = c.ws.WriteMessage(websocket.TextMessage, []byte(`{"kind":"auth"}`)) // the read finds out
+	_ = c.ws.SetWriteDeadline(time.Time{})
 }
 
 // newDialer takes over the settings of the HTTP client's transport. They are
@@ -192,7 +204,8 @@ func closedBy(err error) error {
 		return &APIError{Status: code - 4000, Title: http.StatusText(code - 4000), Detail: closed.Text}
 	case code == websocket.ClosePolicyViolation:
 		return &APIError{Status: http.StatusForbidden, Title: http.StatusText(http.StatusForbidden), Detail: closed.Text}
-	case code == websocket.CloseUnsupportedData, code == websocket.CloseInvalidFramePayloadData, code == websocket.CloseMessageTooBig:
+	case code == websocket.CloseUnsupportedData, code == websocket.CloseInvalidFramePayloadData,
+		code == websocket.CloseMessageTooBig:
 		return &APIError{Status: http.StatusBadRequest, Title: http.StatusText(http.StatusBadRequest), Detail: closed.Text}
 	}
 	return unreachable(err)

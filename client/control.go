@@ -14,8 +14,8 @@ import (
 	"github.com/aiecs/tasklane/schemas"
 )
 
-// cancelOrder is the body of a cancel.
-type cancelOrder struct {
+// cancelRequest is the body of a cancel.
+type cancelRequest struct {
 	Reason string `json:"reason,omitzero"`
 }
 
@@ -29,14 +29,12 @@ type cancelOrder struct {
 // an [*APIError] with Status 409 and TaskStatus, one that does not exist and has
 // no user given is one with Status 404.
 func (c *Client) Cancel(ctx context.Context, userID, taskID, reason string) (schemas.Status, error) {
-	body, err := json.Marshal(cancelOrder{reason})
+	body, err := json.Marshal(cancelRequest{reason})
 	if err != nil {
 		return "", fmt.Errorf("cancel task %s: %w", taskID, err)
 	}
-	one := call{method: http.MethodPost, path: []string{"v1", "tasks", taskID, "cancel"}, body: body}
-	if userID != "" {
-		one.query = lookup{user: userID}.query()
-	}
+	one := call{method: http.MethodPost, path: []string{"v1", "tasks", taskID, "cancel"},
+		query: lookup{user: userID}.query(), body: body}
 	got, err := c.do(ctx, c.newRetry(), one)
 	var refused *APIError
 	switch {
@@ -55,17 +53,18 @@ func (c *Client) Cancel(ctx context.Context, userID, taskID, reason string) (sch
 	return answer.Status, nil
 }
 
-// controlOrder is a control on its way: its time is the server's.
-type controlOrder struct {
+// controlRequest is a control on its way: its time is the server's.
+type controlRequest struct {
 	Time *schemas.Time `json:"time,omitzero"`
 	schemas.Control
 }
 
 // SetControl pauses, limits or refuses tasks, or lifts that, from now on. It
 // replaces what is in force for the same kind and target. The control's Time is
-// the server's; what is returned is the control as it was written.
+// the server's; what is returned is the control as it was written. What the server
+// warns of, such as a service that no task has named, goes to [Config.Logger].
 func (c *Client) SetControl(ctx context.Context, control schemas.Control) (schemas.Control, error) {
-	body, err := json.Marshal(controlOrder{Control: control})
+	body, err := json.Marshal(controlRequest{Control: control})
 	if err != nil {
 		return schemas.Control{}, fmt.Errorf("set control %s: %w", control.Key(), err)
 	}
@@ -76,6 +75,9 @@ func (c *Client) SetControl(ctx context.Context, control schemas.Control) (schem
 	}
 	if err != nil {
 		return schemas.Control{}, fmt.Errorf("set control %s: %w", control.Key(), err)
+	}
+	if written.Warning != "" {
+		c.log.Warn(written.Warning, "control", control.Key())
 	}
 	return written.Control, nil
 }
@@ -115,12 +117,14 @@ func (c *Client) LiftControl(ctx context.Context, control schemas.Control) (wasI
 
 // controlEntry is a control in an answer.
 type controlEntry struct {
-	Key string `json:"key"`
+	Key     string `json:"key"`
+	Warning string `json:"warning"`
 	schemas.Control
 }
 
 // Controls gives what is in force in the order of keys: of one kind (cancel,
-// pause, limits or kill_switch) or, if that is empty, of all. It ends after its
+// pause, limits or kill_switch) or, if that is empty, of all. Cancels whose tasks have
+// ended are left out. It ends after its
 // first error.
 func (c *Client) Controls(ctx context.Context, kind schemas.ControlKind) iter.Seq2[schemas.Control, error] {
 	return func(yield func(schemas.Control, error) bool) {

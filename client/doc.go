@@ -4,7 +4,7 @@
 //	c, err := client.New(client.Config{Server: "http://127.0.0.1:8080", Notifier: "ws://127.0.0.1:8000"})
 //	handle, err := c.Submit(ctx, schemas.LaneFast, schemas.Task{
 //		UserID: "alice", TaskName: "detect_language", Mode: "chat", Service: "text_analyzer",
-//		InputData: jsontext.Value(`{"text": "Guten Morgen"}`),
+//		InputData: jsontext.Value(`{"text": "Guten Morgen, wie geht es Ihnen heute?"}`),
 //	})
 //	result, err := handle.Wait(ctx)
 //

@@ -15,6 +15,11 @@ import (
 // the way to it. Errors that wrap it wrap the network's own error too.
 var ErrUnreachable = errors.New("server cannot be reached")
 
+// ErrLost says that nothing will run the task: it was accepted, and its record is
+// gone from its lane, or was passed over there, before it had ended. The [*APIError]
+// that it matches has the reason. Its id can be submitted again.
+var ErrLost = errors.New("task is lost")
+
 // errMalformed says that what answered is not Tasklane, or another version.
 var errMalformed = errors.New("answer is not understood")
 
@@ -32,7 +37,8 @@ type APIError struct {
 	// task with this id again.
 	TaskID string `json:"task_id"`
 	// TaskStatus is where the task stands, if that is what stands against the
-	// request: a task that has ended cannot be cancelled (409).
+	// request: a task that has ended cannot be cancelled (409), one that is
+	// [schemas.Lost] has no result (410).
 	TaskStatus schemas.Status `json:"task_status"`
 
 	foreign bool // not a problem document, so not Tasklane's own
@@ -48,6 +54,9 @@ func (e *APIError) Error() string {
 	}
 	return b.String()
 }
+
+// Is reports whether the refusal is what target names; see [ErrLost].
+func (e *APIError) Is(target error) bool { return target == ErrLost && e.TaskStatus == schemas.Lost }
 
 // Temporary reports whether the same request may be accepted later.
 func (e *APIError) Temporary() bool {

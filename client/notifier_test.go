@@ -95,7 +95,8 @@ func (f *fakeNotifier) serve(ws *websocket.Conn, since string, size int, end end
 	}
 	switch {
 	case quota >= 0 && closed != 0:
-		_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(closed, "go away"), time.Now().Add(time.Second))
+		_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(closed, "go away"),
+			time.Now().Add(time.Second))
 	case quota < 0 && f.silent:
 		<-f.ctx
 	case quota < 0:
@@ -153,5 +154,6 @@ func writeText(ws *websocket.Conn, text string) error {
 }
 
 func eventText(n int) string {
-	return fmt.Sprintf(`{"event_id":"fast/0-1-%d","task_id":"t-%[1]d","user_id":"alice","kind":"state","status":"completed","step":1,"attempt":1,"time":"2026-01-31T09:30:00.000Z","cursor":"c%d"}`, n, n+1)
+	return fmt.Sprintf(`{"event_id":"fast/0-1-%d","task_id":"t-%[1]d","user_id":"alice","kind":"state",`+
+		`"status":"completed","step":1,"attempt":1,"time":"2026-01-31T09:30:00.000Z","cursor":"c%d"}`, n, n+1)
 }

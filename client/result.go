@@ -17,7 +17,10 @@ import (
 type lookup struct{ user, task, cursor string }
 
 func (l lookup) query() url.Values {
-	q := url.Values{"user_id": {l.user}}
+	q := url.Values{}
+	if l.user != "" {
+		q.Set("user_id", l.user)
+	}
 	if l.cursor != "" {
 		q.Set("cursor", l.cursor)
 	}
@@ -27,9 +30,10 @@ func (l lookup) query() url.Values {
 // TaskState is where a task stands and what is known of it. Members of the
 // answer that have no field here are kept in Unknown.
 type TaskState struct {
-	TaskID    string            `json:"task_id"`
-	UserID    string            `json:"user_id"`
-	Lane      string            `json:"lane"`
+	TaskID string `json:"task_id"`
+	UserID string `json:"user_id"`
+	Lane   string `json:"lane"`
+	// Status may be [schemas.Lost], which no event has; Error says why then.
 	Status    schemas.Status    `json:"status"`
 	TaskName  string            `json:"task_name"`
 	Mode      string            `json:"mode"`
@@ -42,6 +46,14 @@ type TaskState struct {
 	ErrorCode schemas.ErrorCode `json:"error_code,omitzero"`
 	// DuplicateOf is the task that runs, or ran, in a duplicate's place.
 	DuplicateOf string `json:"duplicate_of,omitzero"`
+	// Webhook says that the task's end could not be posted to its callback_url and will
+	// not be; nil in any other case.
+	Webhook *schemas.WebhookOutcome `json:"webhook,omitzero"`
+	// Waiting is what a pending task waits for, nil if for its turn alone.
+	Waiting *schemas.Waiting `json:"waiting,omitzero"`
+	// Warning says what keeps a pending task from being run, such as that no processor serves
+	// its lane; "" if nothing is known to.
+	Warning string `json:"warning,omitzero"`
 
 	Unknown jsontext.Value `json:",embed"`
 }
@@ -61,7 +73,30 @@ func (c *Client) Get(ctx context.Context, userID, taskID string) (*TaskState, er
 	return state, nil
 }
 
-// Result is a task's result if it has ended; ended says whether it has.
+// Health is what the API says of itself.
+type Health struct {
+	Status string `json:"status"`
+	// Warnings are what is not as it should be although tasks are taken, such as that no
+	// processor serves a lane.
+	Warnings []string `json:"warnings"`
+}
+
+// Health asks the API whether it can do its work, once. That it cannot is an [*APIError]
+// with Status 503.
+func (c *Client) Health(ctx context.Context) (Health, error) {
+	got, err := c.send(ctx, call{method: http.MethodGet, path: []string{"readyz"}}, "")
+	if err != nil {
+		return Health{}, fmt.Errorf("ask for health: %w", err)
+	}
+	var health Health
+	if err := got.decode(&health); err != nil {
+		return Health{}, fmt.Errorf("ask for health: %w", err)
+	}
+	return health, nil
+}
+
+// Result is a task's result if it has ended; ended says whether it has. The error
+// matches [ErrLost] if it never will.
 func (c *Client) Result(ctx context.Context, userID, taskID string) (result schemas.Result, ended bool, err error) {
 	return c.result(ctx, c.newRetry(), lookup{user: userID, task: taskID}, 0)
 }
@@ -100,7 +135,8 @@ func (c *Client) result(ctx context.Context, r *retry, l lookup, wait time.Durat
 		return schemas.Result{}, false, fmt.Errorf("read result of task %s: %w", l.task, err)
 	}
 	if !result.Status.Terminal() {
-		return schemas.Result{}, false, fmt.Errorf("read result of task %s: %w: status %q", l.task, errMalformed, result.Status)
+		return schemas.Result{}, false, fmt.Errorf("read result of task %s: %w: status %q", l.task, errMalformed,
+			result.Status)
 	}
 	return result, true, nil
 }

@@ -6,6 +6,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,7 +19,8 @@ const completedBody = `{"status":"completed","task":"detect_language","result":{
 
 func TestWaitPollsUntilTheTaskHasEnded(t *testing.T) {
 	running := answerWith(202, `{"status":"running"}`)
-	api := newFakeAPI(answerWith(202, acceptedBody), running, running, hangUp, refuseWith(503, "0", ""), running, answerWith(200, completedBody))
+	api := newFakeAPI(answerWith(202, acceptedBody), running, running, hangUp, refuseWith(503, "0", ""), running,
+		answerWith(200, completedBody))
 	c := newTestClient(t, Config{Server: api.start(t)})
 	handle, err := c.Submit(t.Context(), "fast", sampleTask())
 	if err != nil {
@@ -43,7 +47,8 @@ func TestWaitPollsUntilTheTaskHasEnded(t *testing.T) {
 
 func TestWaitReturnsEveryEnd(t *testing.T) {
 	for _, status := range []schemas.Status{schemas.Completed, schemas.Failed, schemas.TimedOut, schemas.Cancelled} {
-		api := newFakeAPI(answerWith(200, `{"status":"`+string(status)+`","task":"x","result":null,"error":"why","error_code":"panic"}`))
+		api := newFakeAPI(answerWith(200, `{"status":"`+string(status)+
+			`","task":"x","result":null,"error":"why","error_code":"panic"}`))
 		c := newTestClient(t, Config{Server: api.start(t)})
 		result, err := c.Handle("alice", "t-1").Wait(t.Context())
 		if err != nil || result.Status != status || *result.Error != "why" || result.ErrorCode != schemas.CodePanic {
@@ -53,10 +58,23 @@ func TestWaitReturnsEveryEnd(t *testing.T) {
 }
 
 func TestWaitLivesThroughARestart(t *testing.T) {
-	address := freeAddress(t)
-	c := newTestClient(t, Config{Server: "http://" + address})
+	var address atomic.Pointer[string] // of who serves now; a port that is given back may be another's a moment later
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		now := address.Load()
+		if now == nil {
+			return nil, syscall.ECONNREFUSED
+		}
+		return new(net.Dialer).DialContext(ctx, network, *now)
+	}}
+	defer transport.CloseIdleConnections()
+	serve := func(handler reply) *httptest.Server {
+		server := httptest.NewServer(http.HandlerFunc(handler))
+		address.Store(new(server.Listener.Addr().String()))
+		return server
+	}
+	c := newTestClient(t, Config{Server: "http://api.example", HTTPClient: &http.Client{Transport: transport}})
 	asked := make(chan struct{}, 100)
-	first := serveAt(t, address, func(_ http.ResponseWriter, r *http.Request) {
+	first := serve(func(_ http.ResponseWriter, r *http.Request) {
 		asked <- struct{}{}
 		<-r.Context().Done() // a long poll under way when the server dies
 	})
@@ -69,38 +87,26 @@ func TestWaitLivesThroughARestart(t *testing.T) {
 		done <- err
 	}()
 	<-asked
+	address.Store(nil)
 	first.CloseClientConnections()
 	first.Close()
-	second := serveAt(t, address, answerWith(200, completedBody))
+	second := serve(answerWith(200, completedBody))
 	defer second.Close()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
 }
 
-// serveAt starts a server on an address that was in use a moment ago.
-func serveAt(t *testing.T, address string, handler reply) *httptest.Server {
-	t.Helper()
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(handler))
-	_ = server.Listener.Close()
-	server.Listener = listener
-	server.Start()
-	return server
-}
-
 func TestWaitEndsWithItsContext(t *testing.T) {
 	api := newFakeAPI(answerWith(202, `{"status":"running"}`))
-	c := newTestClient(t, Config{Server: api.start(t)})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	_, err := c.Handle("alice", "t-1").Wait(ctx)
-	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnreachable) {
-		t.Errorf("error %v, want the deadline alone: the server was there", err)
-	}
+	inBubble(t, Config{}, api, func(t *testing.T, c *Client) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.Handle("alice", "t-1").Wait(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnreachable) {
+			t.Errorf("error %v, want the deadline alone: the server was there", err)
+		}
+	})
 }
 
 func TestWaitRefusesWhatIsNoResult(t *testing.T) {
@@ -129,13 +135,15 @@ func TestResultAsksOnce(t *testing.T) {
 }
 
 func TestGetReadsTheStateAndKeepsTheRest(t *testing.T) {
-	api := newFakeAPI(answerWith(200, `{"task_id":"t-1","user_id":"alice","lane":"fast","status":"running","attempt":2,"step":1,"task_name":"x","labels":{"a":"b"}}`))
+	api := newFakeAPI(answerWith(200, `{"task_id":"t-1","user_id":"alice","lane":"fast","status":"running","attempt":2,`+
+		`"step":1,"task_name":"x","labels":{"a":"b"}}`))
 	c := newTestClient(t, Config{Server: api.start(t)})
 	state, err := c.Get(t.Context(), "alice", "t-1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if state.Status != schemas.Running || state.Attempt != 2 || state.Lane != "fast" || string(state.Unknown) != `{"labels":{"a":"b"}}` {
+	if state.Status != schemas.Running || state.Attempt != 2 || state.Lane != "fast" ||
+		string(state.Unknown) != `{"labels":{"a":"b"}}` {
 		t.Errorf("state %+v", state)
 	}
 }
@@ -147,5 +155,24 @@ func TestGetOfAnUnknownTask(t *testing.T) {
 	var refused *APIError
 	if !errors.As(err, &refused) || refused.Status != 404 {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestWaitTellsThatATaskIsLost(t *testing.T) {
+	lost := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusGone)
+		_, _ = w.Write([]byte(`{"status":410,"title":"Gone","detail":"the task is lost: its record was removed",` +
+			`"task_id":"t-1","task_status":"lost"}`))
+	}
+	api := newFakeAPI(lost)
+	c := newTestClient(t, Config{Server: api.start(t)})
+	_, err := c.Handle("alice", "t-1").Wait(t.Context())
+	if !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "removed") || len(api.seen()) != 1 {
+		t.Errorf("wait: %v after %d requests", err, len(api.seen()))
+	}
+	if errors.Is(&APIError{Status: http.StatusGone}, ErrLost) ||
+		errors.Is(&APIError{TaskStatus: schemas.Failed}, ErrLost) {
+		t.Error("another refusal is taken for a loss")
 	}
 }

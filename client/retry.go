@@ -67,7 +67,15 @@ func giveUp(ended, cause error) error {
 	return fmt.Errorf("%w; before: %w", ended, cause)
 }
 
+// finalError marks the error of a try after which there is none, whatever it is.
+type finalError struct{ error }
+
+func (e *finalError) Unwrap() error { return e.error }
+
 func worthRetry(err error) bool {
+	if final := new(finalError); errors.As(err, &final) {
+		return false
+	}
 	var refused *APIError
 	if errors.As(err, &refused) {
 		return refused.Temporary()

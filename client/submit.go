@@ -15,12 +15,16 @@ import (
 // members.
 type submission struct {
 	Lane string `json:"lane"`
+	// UserID stands in the place of the task's, so that one that is not given is left
+	// out: the task is the token's user's then.
+	UserID string `json:"user_id,omitzero"`
 	schemas.Task
 }
 
 // accepted is the body of a 202.
 type accepted struct {
 	TaskID string         `json:"task_id"`
+	UserID string         `json:"user_id"`
 	Lane   string         `json:"lane"`
 	Status schemas.Status `json:"status"`
 	Cursor string         `json:"cursor"`
@@ -32,7 +36,9 @@ type accepted struct {
 // A task without a TaskID gets one (a version 7 UUID) before the first try, and
 // every try carries the same, so a retry never makes a second task. Use
 // [Client.NewTaskID] and set it yourself to be able to submit again after the
-// program has ended.
+// program has ended. A task without a UserID is the token's user's; the handle has
+// its name then. Members in the task's Unknown are refused unless
+// [Config.KeepUnknown] is set.
 //
 // The error is an [*APIError] if the task was refused, wraps [ErrUnreachable] if
 // no answer came, and wraps the context's error if that ended first. Where the
@@ -47,12 +53,13 @@ func (c *Client) Submit(ctx context.Context, lane string, task schemas.Task) (*H
 		task.TaskID = id
 	}
 	handle := &Handle{TaskID: task.TaskID, UserID: task.UserID, Lane: lane, client: c}
-	body, err := json.Marshal(submission{Lane: lane, Task: task})
+	body, err := json.Marshal(submission{Lane: lane, UserID: task.UserID, Task: task})
 	if err != nil {
 		return handle, fmt.Errorf("encode task %s: %w", task.TaskID, err)
 	}
 	tries := c.newRetry()
-	got, err := c.do(ctx, tries, call{method: http.MethodPost, path: []string{"v1", "tasks"}, body: body})
+	got, err := c.do(ctx, tries, call{method: http.MethodPost, path: []string{"v1", "tasks"}, body: body,
+		lenient: c.keepUnknown})
 	if err != nil {
 		return handle, fmt.Errorf("submit task %s: %w", task.TaskID, tries.outcome(err))
 	}
@@ -63,12 +70,16 @@ func (c *Client) Submit(ctx context.Context, lane string, task schemas.Task) (*H
 	if answer.TaskID != "" {
 		handle.TaskID = answer.TaskID
 	}
+	if answer.UserID != "" {
+		handle.UserID = answer.UserID
+	}
 	if answer.Lane != "" {
 		handle.Lane = answer.Lane
 	}
 	handle.Status, handle.Cursor = answer.Status, answer.Cursor
 	if len(answer.UnknownFields) > 0 {
-		c.log.Warn("the server does not know all members of the task", "task_id", handle.TaskID, "unknown", answer.UnknownFields)
+		c.log.Warn("the server does not know all members of the task", "task_id", handle.TaskID, "unknown",
+			answer.UnknownFields)
 	}
 	return handle, nil
 }
@@ -109,7 +120,8 @@ func (h *Handle) Cancel(ctx context.Context, reason string) (schemas.Status, err
 }
 
 // Wait returns the task's result once it has ended, however it ended: look at
-// the result's Status. It lives through restarts of the server.
+// the result's Status. It lives through restarts of the server. A task that is
+// lost never ends: the error matches [ErrLost] then.
 func (h *Handle) Wait(ctx context.Context) (schemas.Result, error) {
 	return h.client.wait(ctx, lookup{user: h.UserID, task: h.TaskID, cursor: h.Cursor})
 }

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -108,7 +110,8 @@ func TestARefusedSubmitIsNotTriedAgain(t *testing.T) {
 }
 
 func TestARefusalIsNoUnknownOutcome(t *testing.T) {
-	refused, busy := answerWith(422, `{"title":"Unprocessable Entity"}`), answerWith(503, `{"title":"Service Unavailable"}`)
+	refused, busy := answerWith(422, `{"title":"Unprocessable Entity"}`),
+		answerWith(503, `{"title":"Service Unavailable"}`)
 	for name, tt := range map[string]struct {
 		tries []reply
 		want  bool
@@ -128,10 +131,11 @@ func TestARefusalIsNoUnknownOutcome(t *testing.T) {
 		"no token":                   {[]reply{answerWith(401, `{"title":"Unauthorized"}`)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newTestClient(t, Config{Server: newFakeAPI(tt.tries...).start(t), GiveUpAfter: 20 * time.Millisecond})
-			if _, err := c.Submit(t.Context(), "fast", sampleTask()); err == nil || OutcomeUnknown(err) != tt.want {
-				t.Errorf("%v: unknown is %v, want %v", err, !tt.want, tt.want)
-			}
+			inBubble(t, Config{GiveUpAfter: time.Minute}, newFakeAPI(tt.tries...), func(t *testing.T, c *Client) {
+				if _, err := c.Submit(t.Context(), "fast", sampleTask()); err == nil || OutcomeUnknown(err) != tt.want {
+					t.Errorf("%v: unknown is %v, want %v", err, !tt.want, tt.want)
+				}
+			})
 		})
 	}
 	task := sampleTask()
@@ -142,31 +146,34 @@ func TestARefusalIsNoUnknownOutcome(t *testing.T) {
 }
 
 func TestSubmitIsBoundedByItsContext(t *testing.T) {
-	c := newTestClient(t, Config{Server: "http://" + freeAddress(t)})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-	defer cancel()
-	handle, err := c.Submit(ctx, "fast", sampleTask())
-	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUnreachable) {
-		t.Errorf("error %v, want the deadline and that the server cannot be reached", err)
-	}
-	if handle.TaskID == "" || !OutcomeUnknown(err) {
-		t.Errorf("no task id to submit again with, or no word of it: %v", err)
-	}
+	inBubble(t, Config{}, nil, func(t *testing.T, c *Client) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		handle, err := c.Submit(ctx, "fast", sampleTask())
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUnreachable) {
+			t.Errorf("error %v, want the deadline and that the server cannot be reached", err)
+		}
+		if handle.TaskID == "" || OutcomeUnknown(err) {
+			t.Errorf("no task id to submit again with, or an outcome that is not known though nothing was sent: %v", err)
+		}
+	})
 }
 
 func TestSubmitGivesUp(t *testing.T) {
-	c := newTestClient(t, Config{Server: "http://" + freeAddress(t), GiveUpAfter: 20 * time.Millisecond})
-	if _, err := c.Submit(t.Context(), "fast", sampleTask()); !errors.Is(err, ErrUnreachable) {
-		t.Errorf("error %v", err)
-	}
+	inBubble(t, Config{GiveUpAfter: time.Minute}, nil, func(t *testing.T, c *Client) {
+		if _, err := c.Submit(t.Context(), "fast", sampleTask()); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("error %v", err)
+		}
+	})
 }
 
 func TestAFrozenServerIsUnreachable(t *testing.T) {
 	api := newFakeAPI(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	c := newTestClient(t, Config{Server: api.start(t), GiveUpAfter: 30 * time.Millisecond})
-	if _, err := c.Submit(t.Context(), "fast", sampleTask()); !errors.Is(err, ErrUnreachable) {
-		t.Errorf("error %v", err)
-	}
+	inBubble(t, Config{GiveUpAfter: time.Minute}, api, func(t *testing.T, c *Client) {
+		if _, err := c.Submit(t.Context(), "fast", sampleTask()); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("error %v", err)
+		}
+	})
 }
 
 func TestSubmitUnderstandsOnlyJSON(t *testing.T) {
@@ -194,5 +201,78 @@ func TestTaskIDsAreDistinct(t *testing.T) {
 			t.Fatalf("id %q: %v", id, err)
 		}
 		seen[id] = true
+	}
+}
+
+// Where no try got a connection nothing was sent, and nothing can have come of it.
+func TestARefusedConnectionIsNoUnknownOutcome(t *testing.T) {
+	submit := func(config Config, api http.Handler) (unknown bool) {
+		t.Helper()
+		config.GiveUpAfter = time.Minute
+		inBubble(t, config, api, func(t *testing.T, c *Client) {
+			_, err := c.Submit(t.Context(), "fast", sampleTask())
+			if !errors.Is(err, ErrUnreachable) {
+				t.Errorf("error %v", err)
+			}
+			unknown = OutcomeUnknown(err)
+		})
+		return unknown
+	}
+	if submit(Config{}, nil) {
+		t.Error("every connection was refused, and the outcome is unknown")
+	}
+	if submit(Config{Server: "https://api.example"}, newFakeAPI(hangUp)) {
+		t.Error("TLS failed before anything was sent, and the outcome is unknown")
+	}
+	if submit(Config{TokenSource: func(context.Context) (string, error) {
+		return "",
+			fmt.Errorf("ask issuer: %w", ErrUnreachable)
+	}}, nil) {
+		t.Error("there was no token to send anything with, and the outcome is unknown")
+	}
+	if !submit(Config{}, newFakeAPI(hangUp)) {
+		t.Error("a task was sent and not answered, and the outcome is known")
+	}
+	own := &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+		return nil,
+			io.ErrUnexpectedEOF
+	})}
+	if !submit(Config{HTTPClient: own}, nil) {
+		t.Error("a transport does not say how far a task came, and the outcome is known")
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestSubmitAsTheTokensUser(t *testing.T) {
+	api := newFakeAPI(answerWith(202,
+		`{"task_id":"t-1","user_id":"alice","lane":"fast","status":"pending","cursor":"c0"}`))
+	c := newTestClient(t, Config{Server: api.start(t), Token: "secret"})
+	task := sampleTask()
+	task.UserID = ""
+	handle, err := c.Submit(t.Context(), "fast", task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if handle.UserID != "alice" {
+		t.Errorf("the task is %q's", handle.UserID)
+	}
+	if sent, given := api.seen()[0].body["user_id"]; given {
+		t.Errorf("user_id %s is sent", sent)
+	}
+}
+
+func TestUnknownMembersAreKeptIfAskedFor(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		api := newFakeAPI(answerWith(202, acceptedBody))
+		c := newTestClient(t, Config{Server: api.start(t), KeepUnknown: keep})
+		if _, err := c.Submit(t.Context(), "fast", sampleTask()); err != nil {
+			t.Fatal(err)
+		}
+		if got := api.seen()[0].header.Get("Prefer"); (got == "handling=lenient") != keep {
+			t.Errorf("keep %v: preference %q", keep, got)
+		}
 	}
 }

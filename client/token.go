@@ -51,7 +51,8 @@ func (t *tokens) none() bool { return t.source == nil && t.current == "" }
 // last answer.
 func (t *tokens) renewable(r *retry, token string, err error) bool {
 	var refused *APIError
-	if t.source == nil || r.refused != "" || token == "" || !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
+	if t.source == nil || r.refused != "" || token == "" || !errors.As(err, &refused) ||
+		refused.Status != http.StatusUnauthorized {
 		return false
 	}
 	r.refused = token

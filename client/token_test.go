@@ -52,7 +52,8 @@ func TestACallAsksForAnotherTokenOnce(t *testing.T) {
 			t.Errorf("%s: error %v", c.valid, err)
 		}
 		if asked.Load() != c.asked || requests.Load() != c.requests {
-			t.Errorf("%s: %d tokens for %d requests, want %d and %d", c.valid, asked.Load(), requests.Load(), c.asked, c.requests)
+			t.Errorf("%s: %d tokens for %d requests, want %d and %d", c.valid, asked.Load(), requests.Load(), c.asked,
+				c.requests)
 		}
 	}
 }
@@ -87,20 +88,23 @@ func TestASourceThatFailsEndsTheCall(t *testing.T) {
 		Server:      needs(t, "token", &requests),
 		TokenSource: func(context.Context) (string, error) { return "", broken },
 	})
-	if _, err := client.Submit(t.Context(), schemas.LaneFast, schemas.Task{UserID: "alice"}); !errors.Is(err, broken) || requests.Load() != 0 {
+	if _, err := client.Submit(t.Context(), schemas.LaneFast, schemas.Task{UserID: "alice"}); !errors.Is(err, broken) ||
+		requests.Load() != 0 {
 		t.Errorf("error %v after %d requests", err, requests.Load())
 	}
 }
 
 func TestASourceThatCannotBeReachedIsAskedAgain(t *testing.T) {
 	var asked, requests atomic.Int64
-	client := newTestClient(t, Config{Server: needs(t, "token", &requests), TokenSource: func(context.Context) (string, error) {
-		if asked.Add(1) < 3 {
-			return "", fmt.Errorf("the identity provider: %w", ErrUnreachable)
-		}
-		return "token", nil
-	}})
-	if _, err := client.Submit(t.Context(), schemas.LaneFast, schemas.Task{UserID: "alice"}); err != nil || asked.Load() != 3 {
+	client := newTestClient(t, Config{Server: needs(t, "token", &requests),
+		TokenSource: func(context.Context) (string, error) {
+			if asked.Add(1) < 3 {
+				return "", fmt.Errorf("the identity provider: %w", ErrUnreachable)
+			}
+			return "token", nil
+		}})
+	if _, err := client.Submit(t.Context(), schemas.LaneFast, schemas.Task{UserID: "alice"}); err != nil ||
+		asked.Load() != 3 {
 		t.Errorf("error %v after asking %d times", err, asked.Load())
 	}
 }

@@ -158,7 +158,8 @@ func (w *watch) hello(m *message) {
 		w.since = m.Cursor
 	}
 	if !m.Recovered {
-		w.client.log.Warn("events before the watch's start are gone from the history", "user_id", w.request.UserID, "cursor", m.Cursor)
+		w.client.log.Warn("events before the watch's start are gone from the history", "user_id", w.request.UserID, "cursor",
+			m.Cursor)
 	}
 	if w.request.Connected != nil {
 		w.request.Connected(Hello{Cursor: m.Cursor, Recovered: m.Recovered})
@@ -184,7 +185,8 @@ var errExpired = errors.New("the token has expired")
 // pause: a source whose tokens end at once is not asked without rest.
 func (w *watch) expired(welcome bool, token string, err error) error {
 	var refused *APIError
-	if !welcome || w.client.tokens.source == nil || !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
+	if !welcome || w.client.tokens.source == nil || !errors.As(err, &refused) ||
+		refused.Status != http.StatusUnauthorized {
 		return err
 	}
 	w.retry.refused = token

@@ -47,7 +47,8 @@ func TestWatchGivesEveryEventOnceWhateverBreaks(t *testing.T) {
 		quotas := rapid.SliceOfN(rapid.IntRange(0, 4), 0, 6).Draw(rt, "quotas")
 		events := rapid.IntRange(1, 20).Draw(rt, "events")
 		batch := rapid.IntRange(0, 5).Draw(rt, "batch")
-		closed := rapid.SampledFrom([]int{0, websocket.CloseGoingAway, websocket.CloseTryAgainLater, websocket.CloseInternalServerErr, 4000, 4008, 4500}).Draw(rt, "code")
+		closed := rapid.SampledFrom([]int{0, websocket.CloseGoingAway, websocket.CloseTryAgainLater,
+			websocket.CloseInternalServerErr, 4000, 4008, 4500}).Draw(rt, "code")
 		notifier.mu.Lock()
 		notifier.quotas, notifier.events, notifier.closed, notifier.batch = quotas, events, closed, batch
 		notifier.mu.Unlock()
@@ -86,7 +87,8 @@ func TestWatchFromNowMissesNothingAfterItsFirstHello(t *testing.T) {
 func TestWatchAsksForWhatItsCallerWants(t *testing.T) {
 	notifier := &fakeNotifier{events: 1}
 	c := newTestClient(t, Config{Notifier: startNotifier(t, notifier) + "/base"})
-	if _, err := take(t.Context(), c, WatchRequest{UserID: "ali ce", TaskID: "t-0", BatchID: "b 1", Since: "c0"}, 1); err != nil {
+	if _, err := take(t.Context(), c, WatchRequest{UserID: "ali ce", TaskID: "t-0", BatchID: "b 1", Since: "c0"},
+		1); err != nil {
 		t.Fatal(err)
 	}
 	query, err := url.ParseQuery(notifier.handshakes()[0])
@@ -119,7 +121,8 @@ func TestWatchSaysWhoseEventsItCannotHave(t *testing.T) {
 	for user, want := range map[string]string{"bob": "watch events of bob: 401", "": "watch events: 401"} {
 		notifier := &fakeNotifier{first: answerWith(http.StatusUnauthorized, `{"title":"no"}`)}
 		c := newTestClient(t, Config{Notifier: startNotifier(t, notifier), Token: "t"})
-		if _, err := take(t.Context(), c, WatchRequest{UserID: user}, 1); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := take(t.Context(), c, WatchRequest{UserID: user}, 1); err == nil ||
+			!strings.HasPrefix(err.Error(), want) {
 			t.Errorf("user %q: %v, want %q", user, err, want)
 		}
 	}
@@ -162,10 +165,11 @@ func TestWatchComesBackWhenTheNotifierDoes(t *testing.T) {
 }
 
 func TestWatchGivesUp(t *testing.T) {
-	c := newTestClient(t, Config{Notifier: "ws://" + freeAddress(t), GiveUpAfter: 20 * time.Millisecond})
-	if _, err := take(t.Context(), c, WatchRequest{UserID: "alice"}, 1); !errors.Is(err, ErrUnreachable) {
-		t.Errorf("error %v", err)
-	}
+	inBubble(t, Config{GiveUpAfter: time.Minute}, nil, func(t *testing.T, c *Client) {
+		if _, err := take(t.Context(), c, WatchRequest{UserID: "alice"}, 1); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("error %v", err)
+		}
+	})
 }
 
 func TestWatchEndsWithItsContext(t *testing.T) {
@@ -211,18 +215,18 @@ func TestASilentConnectionIsMadeAgain(t *testing.T) {
 
 func TestPingsKeepAQuietConnection(t *testing.T) {
 	notifier := &fakeNotifier{}
-	c := newTestClient(t, Config{Notifier: startNotifier(t, notifier)})
-	c.timing.ping, c.timing.silence = 5*time.Millisecond, 2*time.Second
-	connected := 0
-	request := WatchRequest{UserID: "alice", Connected: func(Hello) { connected++ }}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if _, err := take(ctx, c, request, 1); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatal(err)
-	}
-	if connected != 1 {
-		t.Errorf("%d connections, want one", connected)
-	}
+	inBubble(t, Config{Token: "secret"}, notifier, func(t *testing.T, c *Client) {
+		connected := 0
+		request := WatchRequest{UserID: "alice", Connected: func(Hello) { connected++ }}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if _, err := take(ctx, c, request, 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if connected != 1 {
+			t.Errorf("%d connections, want one", connected)
+		}
+	})
 }
 
 func TestWatchRefusesWhatItCannotUnderstand(t *testing.T) {
@@ -243,6 +247,42 @@ func TestWatchPassesOverKindsItDoesNotKnow(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantInOrder(t, got, 1)
+}
+
+// Without a token the watch says that none will come, so that a notifier that wants one refuses it at once and
+// does not wait for a first message.
+func TestAWatchWithoutATokenSaysSo(t *testing.T) {
+	for token, want := range map[string]string{"": `{"kind":"auth"}`, "ey": ""} {
+		said := make(chan string, 1)
+		f := &fakeNotifier{events: 1}
+		f.first = func(w http.ResponseWriter, r *http.Request) {
+			upgrader := websocket.Upgrader{}
+			ws, err := upgrader.Upgrade(w, r, nil)
+			if err != nil {
+				return
+			}
+			defer func() { _ = ws.Close() }()
+			f.stopRefusing()
+			patience := 30 * time.Second
+			if token != "" {
+				patience = 50 * time.Millisecond // nothing comes, however long it is
+			}
+			_ = ws.SetReadDeadline(time.Now().Add(patience))
+			_, text, _ := ws.ReadMessage()
+			said <- string(text)
+			_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4401, "who are you"),
+				time.Now().Add(time.Second))
+		}
+		c := newTestClient(t, Config{Notifier: startNotifier(t, f), Token: token})
+		_, err := take(t.Context(), c, WatchRequest{UserID: "alice"}, 1)
+		var refused *APIError
+		if !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
+			t.Errorf("with token %q: %v, want a refusal", token, err)
+		}
+		if got := <-said; got != want {
+			t.Errorf("with token %q the watch said %q first, want %q", token, got, want)
+		}
+	}
 }
 
 func TestAResumeNoteMovesTheCursor(t *testing.T) {

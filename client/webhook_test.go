@@ -53,10 +53,12 @@ func TestVerifyWebhook(t *testing.T) {
 		"no secret":               {sign(now, oldKey), body, nil, ErrNotVerified},
 		"another body":            {sign(now, newKey), body + " ", []string{newKey}, ErrNotVerified},
 		"another id":              {other, body, []string{newKey}, ErrNotVerified},
-		"old":                     {sign(now.Add(-WebhookTolerance-time.Minute), newKey), body, []string{newKey}, ErrNotVerified},
-		"from the future":         {sign(now.Add(WebhookTolerance+time.Minute), newKey), body, []string{newKey}, ErrNotVerified},
-		"no time":                 {bare, body, []string{newKey}, ErrNotVerified},
-		"nothing":                 {http.Header{}, body, []string{newKey}, ErrNotVerified},
+		"old": {sign(now.Add(-WebhookTolerance-time.Minute), newKey), body, []string{newKey},
+			ErrNotVerified},
+		"from the future": {sign(now.Add(WebhookTolerance+time.Minute), newKey), body, []string{newKey},
+			ErrNotVerified},
+		"no time": {bare, body, []string{newKey}, ErrNotVerified},
+		"nothing": {http.Header{}, body, []string{newKey}, ErrNotVerified},
 	} {
 		event, err := VerifyWebhook(test.header, []byte(test.body), test.secrets...)
 		if !errors.Is(err, test.want) {
@@ -67,7 +69,8 @@ func TestVerifyWebhook(t *testing.T) {
 		}
 	}
 	for _, secrets := range [][]string{{"short"}, {"short", oldKey}, {oldKey, "short"}} {
-		if _, err := VerifyWebhook(sign(now, newKey), []byte(body), secrets...); err == nil || errors.Is(err, ErrNotVerified) {
+		if _, err := VerifyWebhook(sign(now, newKey), []byte(body), secrets...); err == nil ||
+			errors.Is(err, ErrNotVerified) {
 			t.Errorf("a secret that is none, of %d: %v", len(secrets), err)
 		}
 	}

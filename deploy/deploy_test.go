@@ -117,7 +117,8 @@ func TestRoles(t *testing.T) {
 		}
 		// Where every address is listened on, auth is off and that must be said.
 		for variable, value := range s.Environment {
-			if strings.HasSuffix(variable, "_ADDR") && strings.HasPrefix(value, "0.0.0.0:") && s.Environment["TASKLANE_INSECURE"] != "true" {
+			if strings.HasSuffix(variable, "_ADDR") && strings.HasPrefix(value, "0.0.0.0:") &&
+				s.Environment["TASKLANE_INSECURE"] != "true" {
 				t.Errorf("%s: %s=%s without TASKLANE_INSECURE", name, variable, value)
 			}
 		}
@@ -136,7 +137,8 @@ func TestKafka(t *testing.T) {
 	if tested == nil || kafka.Image != "apache/kafka:"+tested[1] {
 		t.Errorf("image is %s, the tests run on %v", kafka.Image, tested)
 	}
-	listen, advertise := listeners(kafka.Environment["KAFKA_LISTENERS"]), listeners(kafka.Environment["KAFKA_ADVERTISED_LISTENERS"])
+	listen, advertise := listeners(kafka.Environment["KAFKA_LISTENERS"]),
+		listeners(kafka.Environment["KAFKA_ADVERTISED_LISTENERS"])
 	for _, name := range c.roles() {
 		if got := c.Services[name].Environment["TASKLANE_BROKERS"]; got != advertise["INTERNAL"] {
 			t.Errorf("%s connects to %q, Kafka advertises %q", name, got, advertise["INTERNAL"])

@@ -59,14 +59,16 @@ func TestBuild(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Logf("on %s the binaries are built and not looked into", runtime.GOOS)
 	}
-	command := regexp.MustCompile(`go build (.*) -ldflags "([^"]*)" -o (\S+) (.*)`).FindStringSubmatch(strings.Join(instructions(t), "\n"))
+	form := regexp.MustCompile(`go build (.*) -ldflags "([^"]*)" -o (\S+) (.*)`)
+	command := form.FindStringSubmatch(strings.Join(instructions(t), "\n"))
 	if command == nil {
 		t.Fatal("the Dockerfile has no build command of the known form")
 	}
 	source, out := t.TempDir(), t.TempDir()
 	copyContext(t, source)
 	args := append([]string{"build"}, strings.Fields(command[1])...)
-	args = append(args, "-ldflags", strings.ReplaceAll(command[2], "$VERSION", "v0.0.0-test"), "-o", out+string(filepath.Separator))
+	args = append(args, "-ldflags", strings.ReplaceAll(command[2], "$VERSION", "v0.0.0-test"), "-o",
+		out+string(filepath.Separator))
 	build := exec.CommandContext(t.Context(), "go", append(args, strings.Fields(command[4])...)...)
 	build.Dir = source
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")

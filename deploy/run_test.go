@@ -63,7 +63,8 @@ func TestRun(t *testing.T) {
 func buildBinaries(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+string(filepath.Separator), "./cmd/tasklane", "./deploy/probe")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+string(filepath.Separator), "./cmd/tasklane",
+		"./deploy/probe")
 	build.Dir = root
 	if said, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, said)
@@ -125,7 +126,8 @@ func probe(t *testing.T, binary, place string, s service) {
 
 func runTask(t *testing.T, api string) {
 	t.Helper()
-	task := `{"lane":"fast","task_id":"compose-1","user_id":"alice","task_name":"detect_language","mode":"chat","service":"text_analyzer",` +
+	task := `{"lane":"fast","task_id":"compose-1","user_id":"alice","task_name":"detect_language","mode":"chat",` +
+		`"service":"text_analyzer",` +
 		`"input_data":{"text":"Le colis est arrivé un jour plus tôt et tout fonctionne."}}`
 	if status, body := call(t, http.MethodPost, api+"/v1/tasks", task); status != http.StatusAccepted {
 		t.Fatalf("submit: %d %s", status, body)

@@ -27,7 +27,8 @@ func documents(t *testing.T) map[string]string {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && path != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "bin" || entry.Name() == "data"):
+		case entry.IsDir() && path != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "bin" ||
+			entry.Name() == "data"):
 			return filepath.SkipDir
 		case strings.HasSuffix(path, ".md"):
 			all[path] = read(t, path)
@@ -95,7 +96,8 @@ func TestLinks(t *testing.T) {
 func anchors(document string) []string {
 	var all []string
 	drop := regexp.MustCompile(`[^a-z0-9 _-]`)
-	for _, found := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(fence.ReplaceAllString(document, ""), -1) {
+	for _, found := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(fence.ReplaceAllString(document, ""),
+		-1) {
 		all = append(all, strings.ReplaceAll(drop.ReplaceAllString(strings.ToLower(found[1]), ""), " ", "-"))
 	}
 	return all
@@ -165,7 +167,8 @@ func TestCommands(t *testing.T) {
 			}
 		}
 		// The same in running text.
-		for _, found := range regexp.MustCompile("`(?:[A-Z_]+=\\S+ )?tasklane ([a-z][^`]*)`").FindAllStringSubmatch(document, -1) {
+		for _, found := range regexp.MustCompile("`(?:[A-Z_]+=\\S+ )?tasklane ([a-z][^`]*)`").FindAllStringSubmatch(document,
+			-1) {
 			seen++
 			h.check(path, found[1])
 		}
@@ -195,7 +198,8 @@ func (h *help) check(path, call string) {
 func TestConfiguration(t *testing.T) {
 	h := newHelp(t)
 	var everything strings.Builder
-	for _, command := range []string{"up", "producer", "processor", "notifier", "broker", "topics ensure", "submit", "get", "result", "watch", "cancel", "pause", "resume", "kill", "limits", "inspect controls", "token"} {
+	for _, command := range []string{"up", "producer", "processor", "notifier", "broker", "topics ensure", "submit", "get",
+		"result", "watch", "cancel", "pause", "resume", "kill", "limits", "inspect controls", "token"} {
 		everything.WriteString(h.of(command))
 	}
 	readme := read(t, filepath.Join(root, "README.md"))
@@ -213,10 +217,11 @@ func TestConfiguration(t *testing.T) {
 			t.Errorf("README.md: no command has %s", flag)
 		}
 	}
-	known := []string{"TASKLANE_CACHE", "TASKLANE_"}
+	known := []string{"TASKLANE_CACHE", "TASKLANE_", "TASKLANE_CHILD"}
 	for path, document := range documents(t) {
 		for _, variable := range variablePattern.FindAllString(document, -1) {
-			if !slices.Contains(known, variable) && !strings.HasPrefix(variable, "TASKLANE_TEST_") && !strings.Contains(everything.String(), "$"+variable) {
+			if !slices.Contains(known, variable) && !strings.HasPrefix(variable, "TASKLANE_TEST_") &&
+				!strings.Contains(everything.String(), "$"+variable) {
 				t.Errorf("%s: nothing reads %s", path, variable)
 			}
 		}
@@ -226,7 +231,8 @@ func TestConfiguration(t *testing.T) {
 // TestMakeTargets: what the documents say to make can be made.
 func TestMakeTargets(t *testing.T) {
 	targets := map[string]bool{}
-	for _, found := range regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(read(t, filepath.Join(root, "Makefile")), -1) {
+	for _, found := range regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(read(t,
+		filepath.Join(root, "Makefile")), -1) {
 		targets[found[1]] = true
 	}
 	mentioned := map[string]bool{}
@@ -354,4 +360,29 @@ func exists(name string) bool {
 		}
 	}
 	return false
+}
+
+// TestPaths: files and directories of the project that the documents name in backticks are there.
+func TestPaths(t *testing.T) {
+	tops, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := regexp.MustCompile("`((?:\\./)?[A-Za-z][A-Za-z0-9_.-]*/[A-Za-z0-9_./-]+)`")
+	seen := 0
+	for name, document := range documents(t) {
+		for _, found := range path.FindAllStringSubmatch(document, -1) {
+			top, _, _ := strings.Cut(strings.TrimPrefix(found[1], "./"), "/")
+			if top == "data" || !slices.ContainsFunc(tops, func(e fs.DirEntry) bool { return e.IsDir() && e.Name() == top }) {
+				continue // of something else: a topic, a service, another project
+			}
+			seen++
+			if _, err := os.Stat(filepath.Join(root, found[1])); err != nil && filepath.Base(name) != "CHANGELOG.md" {
+				t.Errorf("%s: there is no %s", name, found[1])
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("found only %d paths in the documents", seen)
+	}
 }

@@ -58,8 +58,10 @@ func (i *issuer) token(id, user, scope string, lasts time.Duration) string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	header := fmt.Sprintf(`{"alg":"EdDSA","kid":%q}`, id)
-	claims := fmt.Sprintf(`{"sub":%q,"scope":%q,"iss":"the issuer","aud":["tasklane"],"exp":%d}`, user, scope, time.Now().Add(lasts).Unix())
-	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	claims := fmt.Sprintf(`{"sub":%q,"scope":%q,"iss":"the issuer","aud":["tasklane"],"exp":%d}`, user, scope,
+		time.Now().Add(lasts).Unix())
+	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(claims))
 	return text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(i.keys[id], []byte(text)))
 }
 
@@ -92,13 +94,15 @@ func as(t *testing.T, token, method, url, body string) (int, string) {
 func TestAuth(t *testing.T) {
 	id := newIssuer(t)
 	id.rotate(t, "one")
-	s := newInstallation(t).up(t, "--auth", "jwt", "--auth-jwks-url", id.URL, "--auth-issuer", "the issuer", "--auth-audience", "tasklane")
+	s := newInstallation(t).up(t, "--auth", "jwt", "--auth-jwks-url", id.URL, "--auth-issuer", "the issuer",
+		"--auth-audience", "tasklane", "--debug-services")
 	alice, bob := id.token("one", "alice", "", time.Hour), id.token("one", "bob", "", time.Hour)
 	admin := id.token("one", "root", "tasklane:admin", time.Hour)
 
 	address := strings.Replace(s.notifier, "http", "ws", 1) + "/ws?since=earliest"
 	connect := func(token string) *websocket.Conn {
-		conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), address, http.Header{"Authorization": {"Bearer " + token}})
+		conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), address,
+			http.Header{"Authorization": {"Bearer " + token}})
 		if err != nil {
 			t.Fatalf("connect: %v (%v)", err, response)
 		}
@@ -108,7 +112,8 @@ func TestAuth(t *testing.T) {
 	}
 	hers, his := connect(alice), connect(bob)
 
-	task := `{"lane":"fast","task_id":"mine","task_name":"echo","mode":"debug","service":"echo","input_data":{"secret":"alice's"}}`
+	task := `{"lane":"fast","task_id":"mine","task_name":"echo","mode":"debug","service":"echo",` +
+		`"input_data":{"secret":"alice's"}}`
 	expect := func(token, method, path, body string, status int, text string) {
 		t.Helper()
 		if got, answer := as(t, token, method, s.api+path, body); got != status || !strings.Contains(answer, text) {
@@ -130,7 +135,8 @@ func TestAuth(t *testing.T) {
 
 	// Her connection has the task's end; his has only what is his, which comes
 	// after it.
-	expect(bob, "POST", "/v1/tasks", strings.NewReplacer("mine", "his", "alice's", "bob's").Replace(task), 202, `"user_id":"bob"`)
+	expect(bob, "POST", "/v1/tasks", strings.NewReplacer("mine", "his", "alice's", "bob's").Replace(task), 202,
+		`"user_id":"bob"`)
 	for name, conn := range map[string]*websocket.Conn{"alice": hers, "bob": his} {
 		for completed := false; !completed; {
 			_, data, err := conn.ReadMessage()
@@ -163,7 +169,8 @@ func TestAuth(t *testing.T) {
 
 // TestWrongAuthEndsTheStart: settings that do not go together are wrong usage.
 func TestWrongAuthEndsTheStart(t *testing.T) {
-	for _, args := range [][]string{{"up", "--auth", "jwt"}, {"up", "--auth-issuer", "x"}, {"notifier", "--auth", "jwt", "--auth-jwks-url", "http://id.example.com/"}} {
+	for _, args := range [][]string{{"up", "--auth", "jwt"}, {"up", "--auth-issuer", "x"},
+		{"notifier", "--auth", "jwt", "--auth-jwks-url", "http://id.example.com/"}} {
 		out, err := exec.CommandContext(t.Context(), binary(), args...).CombinedOutput()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "--auth") {

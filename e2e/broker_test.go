@@ -25,7 +25,8 @@ func TestEmbeddedBrokerKilled(t *testing.T) {
 	stop := l.background(t, 8)
 	for n := range 5 {
 		before := l.count()
-		waitFor(t, fmt.Sprintf("load to get through before kill %d of the broker", n), func() bool { return l.count() > before+100 })
+		waitFor(t, fmt.Sprintf("load to get through before kill %d of the broker", n),
+			func() bool { return l.count() > before+100 })
 		broker.kill()
 		broker = startBroker()
 	}
@@ -52,7 +53,7 @@ func TestEmbeddedBrokerFrozen(t *testing.T) {
 	l := &load{api: newAPI(t, "http://"+i.api)}
 	stop := l.background(t, 8)
 	waitFor(t, "the first tasks", func() bool { return l.count() > 100 })
-	broker.signal(syscall.SIGSTOP)
+	broker.freeze()
 	thawed := time.AfterFunc(durationFromEnv(t, "TASKLANE_E2E_FREEZE", 14*time.Second), func() {
 		_ = broker.command.Process.Signal(syscall.SIGCONT)
 	})

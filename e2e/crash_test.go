@@ -52,7 +52,8 @@ func TestTaskThatKillsItsProcess(t *testing.T) {
 	a := newAPI(t, s.api)
 	const neighbours = 20
 	for n := range neighbours {
-		a.must(202, "POST", "/v1/tasks", newTask("fast", "poison", fmt.Sprint("before-", n), "sleep", map[string]any{"ms": 20}))
+		a.must(202, "POST", "/v1/tasks", newTask("fast", "poison", fmt.Sprint("before-", n), "sleep",
+			map[string]any{"ms": 20}))
 	}
 	a.must(202, "POST", "/v1/tasks", newTask("fast", "poison", "poison", "exit", nil))
 	for lost := range 3 {
@@ -162,12 +163,14 @@ func TestKilledAndFrozenProcessors(t *testing.T) {
 	// Work that is under way in the frozen processor ends as soon as it wakes:
 	// these are the late events.
 	for n := range 24 {
-		l.api.must(202, "POST", "/v1/tasks", newTask("heavy", fmt.Sprint("slow-", n), fmt.Sprint("slow-", n), "sleep", map[string]any{"ms": 3000}))
+		l.api.must(202, "POST", "/v1/tasks", newTask("heavy", fmt.Sprint("slow-", n), fmt.Sprint("slow-", n), "sleep",
+			map[string]any{"ms": 3000}))
 	}
 	frozen := workers[1].id()
-	book.until("the processor to be frozen to work on slow tasks", deadline, func() bool { return book.working(frozen, "slow-") >= 2 })
+	book.until("the processor to be frozen to work on slow tasks", deadline,
+		func() bool { return book.working(frozen, "slow-") >= 2 })
 	workers[0].kill()
-	workers[1].signal(syscall.SIGSTOP)
+	workers[1].freeze()
 	pause(t.Context(), freezeTime(t))
 	waitFor(t, "more load after the freeze", func() bool { return l.count() > 200 })
 	workers[1].signal(syscall.SIGCONT)

@@ -5,5 +5,6 @@
 //
 // The tests run on the embedded broker, or on the Apache Kafka named by
 // TASKLANE_TEST_BROKERS. Those behind the build tag "clients" also need kcat, a
-// Python with confluent-kafka and the Java client: see scripts/clients.
+// Python with confluent-kafka and the Java client: see scripts/clients. Those behind
+// "secured" need an Apache Kafka with TLS, SASL and an authorizer: see scripts/kafka.
 package e2e

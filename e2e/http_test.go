@@ -69,7 +69,8 @@ func (a *api) must(status int, method, path string, body any) map[string]any {
 // newTask is a task for a debug service.
 func newTask(lane, user, id, name string, input map[string]any) map[string]any {
 	return map[string]any{
-		"lane": lane, "user_id": user, "task_id": id, "task_name": name, "mode": "debug", "service": "echo", "input_data": input,
+		"lane": lane, "user_id": user, "task_id": id, "task_name": name, "mode": "debug", "service": "echo",
+		"input_data": input,
 	}
 }
 
@@ -84,9 +85,10 @@ type watcher struct {
 // watch connects to the notifier for a user; narrow is more of the query.
 func watch(t *testing.T, notifier, user, since string, narrow ...string) *watcher {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	address := notifier + "/ws?user_id=" + url.QueryEscape(user) + "&since=" + url.QueryEscape(since) + strings.Join(narrow, "")
+	address := notifier + "/ws?user_id=" + url.QueryEscape(user) + "&since=" + url.QueryEscape(since) +
+		strings.Join(narrow, "")
 	conn, response, err := websocket.DefaultDialer.DialContext(ctx, address, nil)
 	if err != nil {
 		t.Fatalf("connect to %s: %v (%v)", address, err, response)

@@ -3,7 +3,9 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +17,8 @@ type load struct {
 	api *api
 
 	mu       sync.Mutex
-	accepted []string // "user/task"
+	accepted []string          // "user/task"
+	answers  map[string]string // how each was accepted
 }
 
 // run submits until stop is closed. A request that fails is sent again with
@@ -48,16 +51,25 @@ func (l *load) submit(ctx context.Context, user, id string) {
 	case 1:
 		task["task_name"], task["input_data"] = "progress", map[string]any{"steps": 3, "step_ms": 5}
 	}
-	for ctx.Err() == nil {
-		status, _, err := l.api.call(ctx, "POST", "/v1/tasks", task)
+	for others := 0; ctx.Err() == nil; others++ {
+		status, answer, err := l.api.call(ctx, "POST", "/v1/tasks", task)
 		if err == nil && status == 202 {
-			l.mu.Lock()
-			l.accepted = append(l.accepted, user+"/"+id)
-			l.mu.Unlock()
+			l.accept(user+"/"+id, fmt.Sprintf("202 at %s on lane %s as %v, after %d other answers",
+				time.Now().Format(time.TimeOnly), lane, answer["status"], others))
 			return
 		}
 		pause(ctx, 20*time.Millisecond)
 	}
+}
+
+func (l *load) accept(task, answer string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accepted = append(l.accepted, task)
+	if l.answers == nil {
+		l.answers = map[string]string{}
+	}
+	l.answers[task] = answer
 }
 
 // pause waits; an end of the context cuts it short.
@@ -98,14 +110,17 @@ func (l *load) allEnd(b *logbook) {
 	for _, key := range l.accepted {
 		missing[key] = true
 	}
-	b.until(fmt.Sprintf("%d accepted tasks to end", len(l.accepted)), deadline, func() bool {
+	if !b.waits(deadline, func() bool {
 		for _, all := range b.tasks {
 			if last := all[len(all)-1]; last.terminal() {
 				delete(missing, last.UserID+"/"+last.TaskID)
 			}
 		}
 		return len(missing) == 0
-	})
+	}) {
+		b.t.Fatalf("waited %v: %s", deadline, l.diagnose(b, slices.Collect(maps.Keys(missing))))
+	}
 	b.check()
-	b.t.Logf("%d accepted tasks ended once each; %d stale and %d repeated records did not count", len(l.accepted), b.stale, b.repeats)
+	b.t.Logf("%d accepted tasks ended once each; %d stale and %d repeated records did not count", len(l.accepted), b.stale,
+		b.repeats)
 }

@@ -16,15 +16,16 @@ import (
 // logbook reads the raw topics and applies the rule of docs/DELIVERY.md, as
 // anybody with a Kafka client could.
 type logbook struct {
-	t      *testing.T
-	client *kgo.Client
-	prefix string
+	t            *testing.T
+	client       *kgo.Client
+	installation *installation
 
 	mu      sync.Mutex
 	shards  map[string][2]int64 // epoch and seq by shard
 	tasks   map[string][]entry  // counted events by user/task/shard
 	letters []map[string]string // headers of the dead letters
 	values  map[string][]string // reasons of dead letters by value
+	next    map[int32]int64     // where each partition is read on
 	stale   int                 // records of superseded owners
 	repeats int                 // records written twice
 	changed chan struct{}
@@ -47,7 +48,8 @@ type entry struct {
 }
 
 func (e entry) terminal() bool {
-	return e.Kind == "state" && (e.Status == "completed" || e.Status == "failed" || e.Status == "timed_out" || e.Status == "cancelled")
+	return e.Kind == "state" && (e.Status == "completed" || e.Status == "failed" || e.Status == "timed_out" ||
+		e.Status == "cancelled")
 }
 
 // read starts to follow an installation's topics from their beginning.
@@ -61,8 +63,8 @@ func read(t *testing.T, i *installation) *logbook {
 		t.Fatal(err)
 	}
 	b := &logbook{
-		t: t, client: client, prefix: i.prefix, shards: map[string][2]int64{}, tasks: map[string][]entry{},
-		values: map[string][]string{}, changed: make(chan struct{}),
+		t: t, client: client, installation: i, next: map[int32]int64{}, shards: map[string][2]int64{},
+		tasks: map[string][]entry{}, values: map[string][]string{}, changed: make(chan struct{}),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -84,7 +86,7 @@ func (b *logbook) take(fetches kgo.Fetches) {
 		for _, h := range r.Headers {
 			headers[h.Key] = string(h.Value)
 		}
-		if r.Topic == b.prefix+"tasks.dlq" {
+		if r.Topic == b.installation.prefix+"tasks.dlq" {
 			b.letters = append(b.letters, headers)
 			b.values[string(r.Value)] = append(b.values[string(r.Value)], headers["tl-reason"])
 			return
@@ -98,6 +100,7 @@ func (b *logbook) take(fetches kgo.Fetches) {
 // fold is the rule: a higher epoch takes the shard over, a lower one and a
 // sequence number that is not higher do not count.
 func (b *logbook) fold(r *kgo.Record, headers map[string]string) {
+	b.next[r.Partition] = r.Offset + 1
 	shard := headers["tl-shard"]
 	epoch, err1 := strconv.ParseInt(headers["tl-epoch"], 10, 64)
 	seq, err2 := strconv.ParseInt(headers["tl-seq"], 10, 64)
@@ -131,18 +134,25 @@ func (b *logbook) fold(r *kgo.Record, headers map[string]string) {
 // until waits for a condition on what was read.
 func (b *logbook) until(what string, within time.Duration, holds func() bool) {
 	b.t.Helper()
+	if !b.waits(within, holds) {
+		b.t.Fatalf("waited %v for %s", within, what)
+	}
+}
+
+// waits is whether the condition held in time.
+func (b *logbook) waits(within time.Duration, holds func() bool) bool {
 	timeout := time.After(within)
 	for {
 		b.mu.Lock()
 		ok, changed := holds(), b.changed
 		b.mu.Unlock()
 		if ok {
-			return
+			return true
 		}
 		select {
 		case <-changed:
 		case <-timeout:
-			b.t.Fatalf("waited %v for %s", within, what)
+			return false
 		}
 	}
 }

@@ -202,7 +202,8 @@ func (w *resumer) compare(book *logbook) {
 	for task, ids := range got {
 		w.t.Errorf("%s was sent %v of task %s, which do not count", w.user, ids, task)
 	}
-	w.t.Logf("%s: %d events of %d tasks in %d connections, %d superseded progress left out, %d greetings without all, refusals %v",
+	w.t.Logf("%s: %d events of %d tasks in %d connections, %d superseded progress left out, %d "+
+		"greetings without all, refusals %v",
 		w.user, len(w.got), len(want), w.connected, superseded, w.incomplete, w.refused)
 	if w.connected < 6 {
 		w.t.Errorf("%s connected %d times; the kills are to break its connection five times", w.user, w.connected)

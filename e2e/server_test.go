@@ -7,8 +7,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	mathrand "math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/aiecs/tasklane/scripts/program"
 )
 
 // server is a running tasklane process.
@@ -31,13 +31,22 @@ type server struct {
 
 // safeBuffer keeps the end of a process's log.
 type safeBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	total int
+}
+
+// written is how many bytes there were in all.
+func (b *safeBuffer) written() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.total
 }
 
 func (b *safeBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.total += len(p)
 	if b.buf.Len() > 4<<20 {
 		b.buf.Next(2 << 20)
 	}
@@ -70,21 +79,12 @@ func newInstallation(t *testing.T) *installation {
 	return i
 }
 
-// freePorts are addresses that were free a moment ago: a process that is killed and
-// started again has to come back where its clients look for it. They are below the
-// ports that systems give to connections, which one of these tests' own could get
-// in between.
-func freePorts(t *testing.T, count int) (addresses []string) {
+// freePorts are addresses for processes of a test that may be killed and started again.
+func freePorts(t *testing.T, count int) []string {
 	t.Helper()
-	for tries := 0; len(addresses) < count; tries++ {
-		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+mathrand.IntN(20_000)))
-		switch {
-		case err == nil:
-			defer l.Close() // not before all are found: none is given twice
-			addresses = append(addresses, l.Addr().String())
-		case tries > 100:
-			t.Fatal(err)
-		}
+	addresses, err := program.FreeAddresses(t.Context(), filepath.Dir(binary()), count)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return addresses
 }
@@ -138,7 +138,12 @@ func start(t *testing.T, args ...string) *server {
 // the channel.
 func launch(t *testing.T, args ...string) (*server, <-chan string) {
 	t.Helper()
-	s := &server{t: t, command: exec.Command(binary(), args...), exited: make(chan struct{}), log: new(safeBuffer)}
+	return launchCommand(t, exec.Command(binary(), args...))
+}
+
+func launchCommand(t *testing.T, command *exec.Cmd) (*server, <-chan string) {
+	t.Helper()
+	s := &server{t: t, command: command, exited: make(chan struct{}), log: new(safeBuffer)}
 	s.command.Stderr = s.log
 	stdout, err := s.command.StdoutPipe()
 	if err != nil {
@@ -159,10 +164,11 @@ func launch(t *testing.T, args ...string) (*server, <-chan string) {
 	}()
 	t.Cleanup(func() {
 		_ = s.command.Process.Signal(syscall.SIGCONT)
-		s.kill()
 		if t.Failed() {
-			t.Logf("log of tasklane %s:\n%s", args[0], tail(s.log.String(), 6000))
+			t.Logf("log of %s:\n%s", strings.Join(command.Args, " "), tail(s.log.String(), 20_000))
+			t.Logf("what it was at:\n%s", s.goroutines())
 		}
+		s.kill()
 	})
 	return s, lines
 }
@@ -245,6 +251,37 @@ func (s *server) signal(sig os.Signal) {
 	if err := s.command.Process.Signal(sig); err != nil {
 		s.t.Fatalf("signal %v: %v", sig, err)
 	}
+}
+
+// freeze stops the process. When it returns, nothing of it runs any more: what comes
+// now meets a process that answers nobody.
+func (s *server) freeze() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	if err := program.AwaitStopped(s.t.Context(), s.command.Process.Pid); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// goroutines ends the process and gives what its goroutines were at, those of the product and of its groups.
+func (s *server) goroutines() string {
+	before := s.log.written()
+	_ = s.command.Process.Signal(syscall.SIGQUIT) // it has ended if that fails
+	select {
+	case <-s.exited:
+	case <-time.After(10 * time.Second):
+		return "it does not answer SIGQUIT"
+	}
+	text := s.log.String()
+	text = text[max(0, len(text)-(s.log.written()-before)):]
+	var kept []string
+	for stack := range strings.SplitSeq(text, "\n\n") {
+		if strings.Contains(stack, "aiecs/tasklane") || strings.Contains(stack, "kgo.(*groupConsumer)") {
+			kept = append(kept, stack)
+		}
+	}
+	all := strings.Join(kept, "\n\n")
+	return all[:min(len(all), 200_000)]
 }
 
 // waitExit waits for a process that ends by itself.

@@ -52,7 +52,8 @@ func watchBy(t *testing.T, s *server, command []string, modules, transports stri
 	t.Helper()
 	w := &foreignWatcher{t: t, user: strings.NewReplacer("/", "-", ",", "-").Replace(t.Name()), transports: transports}
 	address := "http" + strings.TrimPrefix(s.notifier, "ws")
-	w.command = exec.CommandContext(t.Context(), command[0], append(command[1:], address, w.user, transports, fmt.Sprint(2*clientTasks))...)
+	w.command = exec.CommandContext(t.Context(), command[0],
+		append(command[1:], address, w.user, transports, fmt.Sprint(2*clientTasks))...)
 	w.command.Env = append(os.Environ(), "NODE_PATH="+modules)
 	w.command.Stderr = &w.stderr
 	out, err := w.command.StdoutPipe()

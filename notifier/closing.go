@@ -1,34 +1,34 @@
 package notifier
 
 import (
+	"github.com/aiecs/tasklane/internal/httpedge"
 	"net/http"
 	"strings"
 )
 
-// Close codes of the WebSocket, beside the standard ones. A client that gets
-// 1001, 1011 or CloseSlow should connect again with the last cursor it has, and
-// with CloseUnauthenticated with another token too; one that gets another code
-// has to change something first.
+// Close codes of the WebSocket, beside the standard ones. A client that gets 1001, 1011, 1013 or CloseSlow should
+// connect again with the last cursor it has, and with CloseUnauthenticated with another token too; one that gets
+// another code has to change something first.
 const (
 	closeGoingAway   = 1001
 	closeUnsupported = 1003
 	closePolicy      = 1008
 	closeTooBig      = 1009
 	closeInternal    = 1011
+	closeTryLater    = 1013
 	// CloseSlow says that the client did not read fast enough.
 	CloseSlow = 4008
-	// CloseUnauthenticated says that the client has not said who it is, or that
-	// its token has expired.
+	// CloseUnauthenticated says that the client has not said who it is, or that its token has expired.
 	CloseUnauthenticated = 4401
 	// CloseForbidden says that the client may not have what it asked for.
 	CloseForbidden = 4403
-	// CloseTooMany says that the client has too many subscriptions or asks too
-	// often.
+	// CloseInvalid says that the address has a query that cannot be served.
+	CloseInvalid = 4422
+	// CloseTooMany says that the client has too many subscriptions or asks too often.
 	CloseTooMany = 4429
 )
 
-// closing is why a session ends. The zero value is a session that goes on; a
-// code of -1 a client that is gone already.
+// closing is why a session ends. The zero value is a session that goes on; a code of -1 a client that is gone already.
 type closing struct {
 	code   int
 	reason string // at most 123 bytes, the most a close frame holds
@@ -40,29 +40,12 @@ func goingAway() closing {
 	return closing{closeGoingAway, "going away: reconnect with the last cursor"}
 }
 
-func slowClient() closing {
-	return closing{CloseSlow, "slow client: reconnect with the last cursor"}
-}
+func slowClient() closing { return closing{CloseSlow, "slow client: reconnect with the last cursor"} }
 
-func replayFailed() closing {
-	return closing{closeInternal, "history could not be read: reconnect with the last cursor"}
-}
-
-func expired() closing {
-	return closing{CloseUnauthenticated, "the token has expired: reconnect with a new one and the last cursor"}
-}
-
-// unregistered is for a Socket.IO client that does not say in time who it is.
-func unregistered() closing {
-	return closing{CloseUnauthenticated, "no token came: give it in auth, or emit register"}
-}
-
-func unheard(what string) closing {
-	return closing{closePolicy, what}
-}
+func badCommand(what string) closing { return closing{closePolicy, what} }
 
 // closingOf is how a problem is told on a connection that is open already.
-func closingOf(p *problem) closing {
+func closingOf(p *httpedge.Problem) closing {
 	why := closing{code: closePolicy, reason: p.Detail}
 	switch {
 	case p.Status == http.StatusUnauthorized:
@@ -74,9 +57,24 @@ func closingOf(p *problem) closing {
 	case p.Status >= http.StatusInternalServerError:
 		why.code = closeInternal
 	}
-	const longest = 123
-	if len(why.reason) > longest {
-		why.reason = strings.ToValidUTF8(why.reason[:longest-3], "") + "..."
+	return why.short()
+}
+
+// refusing is how a problem with the request of a connection is told on the connection itself: a temporary one as 1013,
+// any other as 4000 and the status that it has in HTTP.
+func refusing(p *httpedge.Problem) closing {
+	code := 4000 + p.Status
+	if p.Temporary() {
+		code = closeTryLater
 	}
-	return why
+	return closing{code, p.Detail}.short()
+}
+
+// short makes the reason fit a close frame.
+func (c closing) short() closing {
+	const longest = 123
+	if len(c.reason) > longest {
+		c.reason = strings.ToValidUTF8(c.reason[:longest-3], "") + "..."
+	}
+	return c
 }

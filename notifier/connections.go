@@ -6,6 +6,11 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/aiecs/tasklane/internal/httpedge"
+	"github.com/aiecs/tasklane/schemas"
 )
 
 // Kinds of connections, as metrics and /v1/connections name them.
@@ -56,18 +61,17 @@ type watched struct {
 	Live bool `json:"live"`
 }
 
-// serveConnections is GET /v1/connections: who is connected to this instance, in
-// the order in which they came. With auth on it is for admins.
-func (n *Notifier) serveConnections(w http.ResponseWriter, r *http.Request) {
-	list, refused := n.connections(r)
+// serveConnections is GET /v1/connections: who is connected to this instance, in the order in which they came. With
+// auth on it is for admins.
+func (n *Notifier) serveConnections(c *gin.Context) error {
+	list, refused := n.connections(c.Request)
 	if refused != nil {
-		refused.write(w)
-		return
+		return refused
 	}
-	n.answer(w, http.StatusOK, list)
+	return httpedge.Answer(c.Writer, http.StatusOK, list)
 }
 
-func (n *Notifier) connections(r *http.Request) (connectionList, *problem) {
+func (n *Notifier) connections(r *http.Request) (connectionList, *httpedge.Problem) {
 	if refused := n.mustBeAdmin(r); refused != nil {
 		return connectionList{}, refused
 	}
@@ -76,20 +80,23 @@ func (n *Notifier) connections(r *http.Request) (connectionList, *problem) {
 	var err error
 	if text := query.Get("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxPageLength {
-			return connectionList{}, badRequest("limit must be a number from 1 to " + strconv.Itoa(maxPageLength) + ".")
+			return connectionList{}, invalid("limit must be a number from 1 to " + strconv.Itoa(maxPageLength) + ".")
 		}
 	}
 	if text := query.Get("cursor"); text != "" {
 		if after, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return connectionList{}, badRequest("cursor must be the next_cursor of the page before.")
+			return connectionList{}, invalid("cursor must be the next_cursor of the page before.")
 		}
 	}
-	return n.roster.list(query.Get("user_id"), after, limit), nil
+	if p := schemas.CheckUserID(query.Get("user_id")); p != "" && query.Has("user_id") {
+		return connectionList{}, invalid("user_id " + p + ".")
+	}
+	return n.registry.list(query.Get("user_id"), after, limit), nil
 }
 
-// mustBeAdmin lets everybody in with auth off: the address is for this machine
-// only then, or the operator has said otherwise.
-func (n *Notifier) mustBeAdmin(r *http.Request) *problem {
+// mustBeAdmin lets everybody in with auth off: the address is for this machine only then, or the operator has said
+// otherwise.
+func (n *Notifier) mustBeAdmin(r *http.Request) *httpedge.Problem {
 	if !n.auth.On() {
 		return nil
 	}
@@ -107,9 +114,8 @@ func (n *Notifier) mustBeAdmin(r *http.Request) *problem {
 	return nil
 }
 
-// list is a page of the sessions that are of a user or watch it; of all if user
-// is "".
-func (r *roster) list(user string, after uint64, limit int) connectionList {
+// list is a page of the sessions that are of a user or watch it; of all if user is "".
+func (r *registry) list(user string, after uint64, limit int) connectionList {
 	all := r.all()
 	slices.SortFunc(all, func(a, b *session) int { return cmp.Compare(a.number, b.number) })
 	list := connectionList{Connections: []connection{}}
@@ -133,7 +139,8 @@ func (r *roster) list(user string, after uint64, limit int) connectionList {
 func (s *session) concerns(user string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return user == "" || s.who.user == user || slices.ContainsFunc(s.subs, func(sub *subscription) bool { return sub.user == user })
+	return user == "" || s.who.user == user || slices.ContainsFunc(s.subs,
+		func(sub *subscription) bool { return sub.User == user })
 }
 
 func (s *session) describe() connection {
@@ -150,7 +157,8 @@ func (s *session) describe() connection {
 		c.ExpiresAt = &expires
 	}
 	for i, sub := range s.subs {
-		c.Subscriptions[i] = watched{ID: sub.id, UserID: sub.user, TaskID: sub.taskID, BatchID: sub.batchID, Live: !sub.holding}
+		c.Subscriptions[i] = watched{ID: sub.id, UserID: sub.User, TaskID: sub.TaskID, BatchID: sub.BatchID,
+			Live: !sub.holding}
 	}
 	return c
 }

@@ -44,7 +44,8 @@ func connections(t *testing.T, n *notifier.Notifier, token string, status int, q
 	for i := 0; i < len(query); i += 2 {
 		values.Set(query[i], query[i+1])
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+n.Addr()+"/v1/connections?"+values.Encode(), nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		"http://"+n.Addr()+"/v1/connections?"+values.Encode(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,14 +92,17 @@ func TestConnectionsSayWhoIsThere(t *testing.T) {
 		t.Fatalf("alice has %+v", list)
 	}
 	first, second := list.Connections[0], list.Connections[1]
-	if first.UserID != "alice" || first.Transport != "websocket" || first.Remote != alice.LocalAddr().String() || first.Since.Before(start) ||
-		len(first.Subscriptions) != 1 || first.Subscriptions[0].TaskID != "t-1" || !first.Subscriptions[0].Live || first.Admin {
+	if first.UserID != "alice" || first.Transport != "websocket" || first.Remote != alice.LocalAddr().String() ||
+		first.Since.Before(start) ||
+		len(first.Subscriptions) != 1 || first.Subscriptions[0].TaskID != "t-1" || !first.Subscriptions[0].Live ||
+		first.Admin {
 		t.Errorf("the first is %+v", first)
 	}
 	if second.Transport != "sse" || second.Remote == "" {
 		t.Errorf("the second is %+v", second)
 	}
-	if list := connections(t, w.Notifier, "", http.StatusOK, "user_id", "nobody"); list.Total != 0 || list.Connections == nil {
+	if list := connections(t, w.Notifier, "", http.StatusOK, "user_id", "nobody"); list.Total != 0 ||
+		list.Connections == nil {
 		t.Errorf("nobody has %+v", list)
 	}
 }
@@ -111,7 +115,11 @@ func TestConnectionsArePaged(t *testing.T) {
 	seen := map[string]bool{}
 	cursor, pages := "", 0
 	for ; pages == 0 || cursor != ""; pages++ {
-		list := connections(t, w.Notifier, "", http.StatusOK, "limit", "2", "cursor", cursor)
+		query := []string{"limit", "2"}
+		if cursor != "" {
+			query = append(query, "cursor", cursor)
+		}
+		list := connections(t, w.Notifier, "", http.StatusOK, query...)
 		if list.Total != 5 || len(list.Connections) > 2 {
 			t.Fatalf("page %d is %+v", pages, list)
 		}
@@ -123,8 +131,9 @@ func TestConnectionsArePaged(t *testing.T) {
 	if len(seen) != 5 || pages != 3 {
 		t.Errorf("%d connections on %d pages", len(seen), pages)
 	}
-	for _, bad := range [][]string{{"limit", "0"}, {"limit", "1001"}, {"limit", "many"}, {"cursor", "-1"}, {"cursor", "x"}} {
-		connections(t, w.Notifier, "", http.StatusBadRequest, bad...)
+	for _, bad := range [][]string{{"limit", "0"}, {"limit", "1001"}, {"limit", "many"}, {"cursor", "-1"}, {"cursor", "x"},
+		{"user_id", ""}, {"user_id", "a\x00"}, {"user", "alice"}} {
+		connections(t, w.Notifier, "", http.StatusUnprocessableEntity, bad...)
 	}
 }
 

@@ -22,12 +22,12 @@ func (k *sleeper) peer() (kind, remote string) { return kindWebSocket, "" }
 // drained is how long after its beginning each of so many sessions is told.
 func drained(t *testing.T, count int, timeout time.Duration) []time.Duration {
 	t.Helper()
-	n := &Notifier{cfg: Config{ShutdownTimeout: timeout}.withDefaults(), roster: newRoster()}
+	n := &Notifier{cfg: Config{ShutdownTimeout: timeout}.withDefaults(), registry: newRegistry()}
 	n.wire()
 	all := make([]*sleeper, count)
 	for i := range all {
 		all[i] = new(sleeper)
-		n.roster.add(newSession(t.Context(), all[i], &n.cfg, n.metrics))
+		n.registry.add(newSession(t.Context(), all[i], &n.cfg, n.metrics))
 	}
 	began := time.Now()
 	n.drain(t.Context())
@@ -35,7 +35,7 @@ func drained(t *testing.T, count int, timeout time.Duration) []time.Duration {
 	for i, k := range all {
 		after[i] = k.woken.Sub(began)
 	}
-	for _, s := range n.roster.all() {
+	for _, s := range n.registry.all() {
 		if _, _, why := s.take(nil); why != goingAway() {
 			t.Fatalf("a session ends with %+v", why)
 		}
@@ -75,10 +75,10 @@ func TestDrainEndsWithItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		n := &Notifier{cfg: Config{}.withDefaults(), roster: newRoster()}
+		n := &Notifier{cfg: Config{}.withDefaults(), registry: newRegistry()}
 		n.wire()
 		for range 1000 {
-			n.roster.add(newSession(t.Context(), new(sleeper), &n.cfg, n.metrics))
+			n.registry.add(newSession(t.Context(), new(sleeper), &n.cfg, n.metrics))
 		}
 		began := time.Now()
 		n.drain(ctx)

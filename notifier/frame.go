@@ -2,9 +2,8 @@ package notifier
 
 import "encoding/binary"
 
-// A server's WebSocket frames are a short header and the payload as it is. They
-// are made here and not by the library, which would make them anew for each
-// client.
+// A server's WebSocket frames are a short header and the payload as it is. They are made here and not by the library,
+// which would make them anew for each client: docs/adr/0015-websocket-frames.md says what this rests on.
 const (
 	// maxHeader is the longest header of a frame without a mask.
 	maxHeader = 10

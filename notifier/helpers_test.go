@@ -14,19 +14,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 
-	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/internal/fold"
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/kafka/topology"
 	"github.com/aiecs/tasklane/internal/kafkatest"
+	"github.com/aiecs/tasklane/internal/rapidtest"
 	"github.com/aiecs/tasklane/notifier"
 	"github.com/aiecs/tasklane/schemas"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, rapidtest.Checks) }
 
 // patience bounds every wait of a test; what is waited for takes milliseconds.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 const partitions = 4
 
@@ -61,7 +62,8 @@ func newBroker(t *testing.T, change func(*notifier.Config)) *world {
 func newWorldOn(t *testing.T, brokers string, change func(*notifier.Config)) *world {
 	t.Helper()
 	w := &world{t: t, brokers: brokers, partitions: partitions, topics: schemas.Topics{Prefix: kafkatest.Prefix(t)}}
-	w.client = kafkatest.Client(t, w.brokers, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(3<<20))
+	w.client = kafkatest.Client(t, w.brokers, kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchMaxBytes(3<<20))
 	w.cfg = notifier.Config{
 		Kafka: kafka.Config{Brokers: []string{w.brokers}}, Topics: w.topics, Addr: "127.0.0.1:0",
 		RefreshInterval: 100 * time.Millisecond,
@@ -77,7 +79,8 @@ func (w *world) createTopics() {
 	// Apache Kafka takes 10 ms a partition where nothing else goes on.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	_, err := kafka.EnsureTopics(ctx, w.client, kafka.Topology{Topics: w.topics, Lanes: []string{"fast"}, Partitions: partitions})
+	_, err := topology.Ensure(ctx, w.client, topology.Spec{Topics: w.topics, Lanes: []string{"fast"},
+		Partitions: partitions})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -182,7 +185,7 @@ func (o *owner) record(user string, kind schemas.Kind, task, message string) *kg
 }
 
 func (o *owner) recordAt(seq int64, user string, kind schemas.Kind, task, message string) *kgo.Record {
-	stamp := journal.Stamp{Shard: journal.ShardID{Lane: "fast", Partition: o.partition}.String(), Epoch: o.epoch, Seq: seq}
+	stamp := fold.Stamp{Shard: fold.ShardID{Lane: "fast", Partition: o.partition}.String(), Epoch: o.epoch, Seq: seq}
 	e := schemas.Event{
 		EventID: stamp.EventID(), TaskID: task, UserID: user, Kind: kind, Status: schemas.Running, Step: 1,
 		Task: "echo", Message: message, Time: schemas.AtTime(time.Now()), Lane: "fast", Mode: "debug", Service: "echo",
@@ -191,7 +194,8 @@ func (o *owner) recordAt(seq int64, user string, kind schemas.Kind, task, messag
 	if err != nil {
 		o.w.t.Fatal(err)
 	}
-	r := &kgo.Record{Topic: o.w.topics.Events(), Partition: o.partition, Value: value, Headers: stamp.Headers()}
+	r := &kgo.Record{Topic: o.w.topics.Events(), Partition: o.partition, Value: value,
+		Headers: fold.Headers[kgo.RecordHeader](stamp)}
 	if user != "" {
 		r.Key = []byte(user)
 	}
@@ -254,16 +258,17 @@ func watch(t *testing.T, n *notifier.Notifier, query ...string) *client {
 	return c
 }
 
-// dialed connects and reads the hello, for clients that have a goroutine each.
-func dialed(n *notifier.Notifier, query ...string) (*client, error) {
-	conn, res, err := websocket.DefaultDialer.Dial(address(n, query...), nil)
+// dialed connects and reads the hello, and gives back what went wrong: for clients that have a goroutine each, and
+// those that may be refused.
+func dialed(t *testing.T, n *notifier.Notifier, header http.Header, query ...string) (*client, error) {
+	conn, res, err := websocket.DefaultDialer.Dial(address(n, query...), header)
 	if err != nil {
 		if res != nil {
 			err = fmt.Errorf("%s: %w", res.Status, err)
 		}
 		return nil, err
 	}
-	c := &client{Conn: conn}
+	c := &client{t: t, Conn: conn}
 	if c.hello, err = c.tryNext(); err != nil || c.hello.Kind != "hello" {
 		conn.Close()
 		return nil, fmt.Errorf("the first message is %+v, want a hello: %w", c.hello, err)
@@ -339,6 +344,24 @@ func (c *client) closeCode() (code int, reason string) {
 		}
 		c.t.Fatalf("the connection ended without a close frame: %v", err)
 	}
+}
+
+// turnedAway is how a client is told that it is not let in: by the close of a connection
+// that was taken for that, before any message.
+func turnedAway(t *testing.T, n *notifier.Notifier, header http.Header, query ...string) (code int, reason string) {
+	t.Helper()
+	conn, res, err := websocket.DefaultDialer.Dial(address(n, query...), header)
+	if err != nil {
+		t.Fatalf("%v: a page could not see why: %v, %v", query, err, res)
+	}
+	defer conn.Close()
+	c := &client{t: t, Conn: conn}
+	_, err = c.tryNext()
+	var closed *websocket.CloseError
+	if !errors.As(err, &closed) || closed.Text == "" {
+		t.Fatalf("%v: ended with %v, want a code and a reason", query, err)
+	}
+	return closed.Code, closed.Text
 }
 
 // refusal is the answer to a handshake that must fail.

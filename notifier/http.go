@@ -1,93 +1,139 @@
 package notifier
 
 import (
-	"fmt"
+	"errors"
+	"io"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/gin-gonic/gin"
-	"github.com/go-json-experiment/json"
 
 	"github.com/aiecs/tasklane/client/browser"
 	"github.com/aiecs/tasklane/internal/auth"
+	"github.com/aiecs/tasklane/internal/httpedge"
+	"github.com/aiecs/tasklane/notifier/history"
 )
 
 // routes is everything the notifier serves, behind the edge's policy.
 func (n *Notifier) routes() http.Handler {
-	engine := gin.New()
-	engine.HandleMethodNotAllowed = true
-	engine.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, cause any) {
-		n.log.Error("a request handler panicked", "path", c.Request.URL.Path, "cause", fmt.Sprint(cause))
-		c.Abort()
-		if !c.Writer.Written() {
-			(&problem{Title: "internal error", Status: http.StatusInternalServerError, Detail: "The cause is in the notifier's log."}).write(c.Writer)
-		}
-	}))
-	engine.NoRoute(gin.WrapF(func(w http.ResponseWriter, _ *http.Request) {
-		(&problem{Title: "not found", Status: http.StatusNotFound,
-			Detail: "There are /ws, /sse, /socket.io/, /client.js, /v1/tickets, /v1/connections, /healthz, /readyz and /metrics."}).write(w)
-	}))
-	engine.NoMethod(gin.WrapF(func(w http.ResponseWriter, _ *http.Request) {
-		(&problem{Title: "method not allowed", Status: http.StatusMethodNotAllowed, Detail: "Use GET, and POST for /v1/tickets."}).write(w)
-	}))
-	engine.GET("/ws", gin.WrapF(n.serveWS))
-	engine.GET("/sse", gin.WrapF(n.serveSSE))
-	engine.Any("/socket.io/", gin.WrapH(n.engine))
-	engine.POST("/v1/tickets", gin.WrapF(n.serveTicket))
-	engine.GET("/v1/connections", gin.WrapF(n.serveConnections))
-	engine.GET("/client.js", gin.WrapH(browser.Handler()))
-	engine.GET("/healthz", gin.WrapF(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }))
-	engine.GET("/readyz", gin.WrapF(n.serveReady))
-	engine.GET("/metrics", gin.WrapF(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		n.metrics.set.WritePrometheus(w)
-		n.auth.WritePrometheus(w)
-		if n.courier != nil {
-			n.courier.WritePrometheus(w)
-		}
-	}))
-	return n.policy.Middleware(engine)
+	return n.policy.Middleware(httpedge.Router{Routes: n.table(), Help: help, Logger: n.log}.Engine())
 }
 
-func (n *Notifier) serveReady(w http.ResponseWriter, _ *http.Request) {
-	if p := n.unready(); p != nil {
-		p.write(w)
-		return
+const help = "there are /ws, /sse, /socket.io/, /client.js, /client.d.ts, /v1/connections, /healthz, /readyz and " +
+	"/metrics to GET, and /v1/tickets to POST"
+
+var every = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodOptions}
+
+// table has every route, each with and without a slash at its end.
+func (n *Notifier) table() []httpedge.Route {
+	table := []httpedge.Route{
+		{Path: "/ws", Query: watchQuery, OwnQuery: true, Serve: served(n.serveWS)},
+		{Path: "/sse", Query: streamQuery, OwnQuery: true, Serve: served(n.serveSSE)},
+		{Path: "/socket.io", Methods: every, OwnQuery: true, Serve: served(n.engine.ServeHTTP)},
+		{Path: "/v1/tickets", Methods: []string{http.MethodPost}, Query: []string{"user_id", "ticket"}, Serve: n.serveTicket},
+		{Path: "/v1/connections", Query: []string{"user_id", "limit", "cursor", "ticket"}, Serve: n.serveConnections},
+		// pages say a version for their caches
+		{Path: "/client.js", Query: []string{"v"}, Serve: served(browser.Module().ServeHTTP)},
+		{Path: "/client.d.ts", Query: []string{"v"}, Serve: served(browser.Declaration().ServeHTTP)},
 	}
-	_, _ = w.Write([]byte("ready\n"))
+	table = append(table, httpedge.Health{Ready: n.readiness, Metrics: n.writeMetrics}.Routes()...)
+	for i := range table {
+		table[i].Slash = true
+		if !table[i].OwnQuery {
+			table[i].Guard = n.noTokenInQuery
+		}
+	}
+	return table
 }
 
-// unready is why clients cannot be served now, nil if they can.
-func (n *Notifier) unready() *problem {
+// served is a handler that answers by itself.
+func served(serve http.HandlerFunc) httpedge.Handler {
+	return func(c *gin.Context) error { serve(c.Writer, c.Request); return nil }
+}
+
+// noTokenInQuery says what is wrong with a token there before the query is refused for it.
+func (n *Notifier) noTokenInQuery(c *gin.Context) error {
+	if _, refused := httpedge.Token(c.Request); refused != nil && refused.Reason == auth.TokenInQuery {
+		return n.tokenInQuery()
+	}
+	return nil
+}
+
+func (n *Notifier) tokenInQuery() *httpedge.Problem {
+	if n.auth.On() {
+		return notAuthorised(n.auth.Refuse(auth.TokenInQuery))
+	}
+	return notAuthorised(&auth.RefusalError{Reason: auth.TokenInQuery})
+}
+
+// readQuery is a query that has nothing but what is allowed.
+func (n *Notifier) readQuery(raw string, allowed []string) (url.Values, *httpedge.Problem) {
+	said, wrong := httpedge.Query(raw, allowed...)
+	switch {
+	case wrong == nil:
+		return said, nil
+	case wrong.Field == "token", wrong.Field == "access_token":
+		return nil, n.tokenInQuery()
+	}
+	p := invalid(wrong.Detail)
+	p.Field = wrong.Field
+	return nil, p
+}
+
+func (n *Notifier) writeMetrics(w io.Writer) {
+	n.metrics.set.WritePrometheus(w)
+	n.auth.WritePrometheus(w)
+	for _, write := range n.cfg.Metrics {
+		write(w)
+	}
+}
+
+// readiness is why clients cannot connect, or cannot be served well, nil if they can.
+func (n *Notifier) readiness() error {
+	if p := n.unready(); p != nil {
+		return p
+	}
+	if err := n.Healthy(); err != nil {
+		return unavailable("Clients cannot connect: " + err.Error() + ".")
+	}
+	return nil
+}
+
+// unready is why clients cannot be served well now, nil if they can.
+func (n *Notifier) unready() *httpedge.Problem {
+	if p := n.closed(); p != nil {
+		return p
+	}
+	if err := n.events.Err(); err != nil {
+		return unavailable("Events cannot be read: " + err.Error() + ".")
+	}
+	for _, check := range n.cfg.Health {
+		if err := check(); err != nil {
+			said := err.Error()
+			return unavailable(strings.ToUpper(said[:1]) + said[1:] + ".")
+		}
+	}
+	return nil
+}
+
+// closed is why no client can be taken in now, nil if one can.
+func (n *Notifier) closed() *httpedge.Problem {
 	select {
 	case <-n.stopping:
 		return unavailable("The notifier is stopping. Connect again with the last cursor.")
 	default:
 	}
-	select {
-	case <-n.reader.live:
-	default:
+	switch err := n.events.Err(); {
+	case errors.Is(err, history.ErrStarting):
 		return unavailable("The notifier is starting: it has not read the events up to their end yet.")
+	case errors.Is(err, history.ErrReplaced):
+		return unavailable("The events' log is another one now and has not been read up to its end yet. " +
+			"Try again with the same cursor.")
 	}
 	if !n.auth.IsReady() {
 		return notAuthorised(&auth.RefusalError{Reason: auth.KeysMissing})
 	}
-	if n.reader.lost.Load() {
-		return unavailable("The broker does not answer.")
-	}
 	return nil
-}
-
-// answer writes what was asked for as JSON.
-func (n *Notifier) answer(w http.ResponseWriter, status int, value any) {
-	body, err := json.Marshal(value)
-	if err != nil {
-		n.log.Error("an answer cannot be encoded", "error", err)
-		(&problem{Title: "internal error", Status: http.StatusInternalServerError, Detail: "The cause is in the notifier's log."}).write(w)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone; there is nobody else to tell
 }

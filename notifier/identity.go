@@ -9,28 +9,26 @@ import (
 	"unicode/utf8"
 
 	"github.com/aiecs/tasklane/internal/auth"
+	"github.com/aiecs/tasklane/internal/httpedge"
 	"github.com/aiecs/tasklane/schemas"
 )
 
 // identifyTimeout bounds how long a client waits for the key of its token.
 const identifyTimeout = 10 * time.Second
 
-// credentials are what a client says about who it is, in a query, a header or a
-// message. Any may be empty.
+// credentials are what a client says about who it is, in a query, a header or a message. Any may be empty.
 type credentials struct {
 	userID, token, ticket string
 	// refused is what is wrong with how they were given, nil if nothing is.
 	refused *auth.RefusalError
 }
 
-// proving reports whether there is anything that proves who the client is, right
-// or wrong.
-func (c credentials) proving() bool { return c.token != "" || c.ticket != "" || c.refused != nil }
+// hasProof reports whether there is anything that proves who the client is, right or wrong.
+func (c credentials) hasProof() bool { return c.token != "" || c.ticket != "" || c.refused != nil }
 
 // identity is who a client is, as far as this notifier asks for proof.
 type identity struct {
-	// user is whose events are meant unless another user is named: the client's
-	// own or, for an admin, the one it named.
+	// user is whose events are meant unless another user is named: the client's own or, for an admin, the one it named.
 	user string
 	// admin may watch every user.
 	admin bool
@@ -42,9 +40,12 @@ type identity struct {
 func (i identity) mayWatch(user string) bool { return i.admin || i.user == user }
 
 // identify says who a client is. With auth off it is who it says it is.
-func (n *Notifier) identify(c credentials) (identity, *problem) {
+func (n *Notifier) identify(c credentials) (identity, *httpedge.Problem) {
 	if !n.auth.On() {
-		return identifyUnproved(c)
+		if c.ticket != "" {
+			return identity{}, invalid("Auth is off: a ticket stands for nobody. Connect with user_id.")
+		}
+		return identity{user: c.userID}, checkUser(c.userID)
 	}
 	who, refused := n.prove(c)
 	if refused != nil {
@@ -60,23 +61,14 @@ func (n *Notifier) identify(c credentials) (identity, *problem) {
 	return identity{user: user, admin: who.Admin, expires: who.Expires}, nil
 }
 
-func identifyUnproved(c credentials) (identity, *problem) {
-	if c.ticket != "" {
-		return identity{}, badRequest("Auth is off: a ticket stands for nobody. Connect with user_id.")
-	}
-	if p := checkUser(c.userID); p != nil {
-		return identity{}, p
-	}
-	return identity{user: c.userID}, nil
-}
-
 // prove checks a ticket or a token. Both would leave open which counts.
 func (n *Notifier) prove(c credentials) (auth.Identity, *auth.RefusalError) {
 	switch {
 	case c.refused != nil:
-		return auth.Identity{}, n.auth.Refuse(c.refused.Reason)
+		return auth.Identity{}, n.auth.Count(c.refused)
 	case c.ticket != "" && c.token != "":
-		return auth.Identity{}, n.auth.Refuse(auth.Malformed)
+		return auth.Identity{}, n.auth.Count(&auth.RefusalError{
+			Reason: auth.Malformed, Wrong: "a ticket and a token are given; send one of them"})
 	case c.ticket != "":
 		return n.auth.Redeem(c.ticket)
 	}
@@ -85,34 +77,31 @@ func (n *Notifier) prove(c credentials) (auth.Identity, *auth.RefusalError) {
 	return n.auth.Token(ctx, c.token)
 }
 
-func checkUser(user string) *problem {
+func checkUser(user string) *httpedge.Problem {
 	if p := schemas.CheckUserID(user); p != "" {
-		return badRequest("user_id " + p + ".")
+		return invalid("user_id " + p + ".")
 	}
 	if !utf8.ValidString(user) {
-		return badRequest("user_id must be valid UTF-8.")
+		return invalid("user_id must be valid UTF-8.")
 	}
 	return nil
 }
 
-// credentialsOf is what a request says about who makes it. A ticket that it
-// carries counts once, so a connection of several requests asks only at its
-// first.
+// credentialsOf is what a request says about who makes it. A ticket that it carries counts once, so a connection of
+// several requests asks only at its first.
 func credentialsOf(r *http.Request) credentials {
 	query := r.URL.Query()
 	c := credentials{userID: query.Get("user_id"), ticket: query.Get("ticket")}
-	c.token, c.refused = auth.FromHeader(r.Header)
-	if query.Has("token") || query.Has("access_token") {
-		c.refused = &auth.RefusalError{Reason: auth.TokenInQuery}
-	}
+	c.token, c.refused = httpedge.Token(r)
 	return c
 }
 
 // notAuthorised is the answer to a client that is not let in.
-func notAuthorised(r *auth.RefusalError) *problem {
-	p := &problem{Title: "not authorised", Status: r.Status(), Detail: sentence(r.Detail()), challenge: r.Challenge()}
+func notAuthorised(r *auth.RefusalError) *httpedge.Problem {
+	p := httpedge.NotAuthorised(r)
+	p.Title, p.Detail = "not authorised", sentence(p.Detail)
 	if p.Status == http.StatusServiceUnavailable {
-		p.Title, p.retryAfter = "not available now", 5
+		p.Title = "not available now"
 	}
 	return p
 }

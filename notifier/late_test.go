@@ -39,6 +39,9 @@ func TestTokenInTheFirstMessage(t *testing.T) {
 	c.say(fmt.Sprintf(`{"kind":"auth","token":%q}`, token("ada")))
 	o.say("ada", "t", "three")
 	c.expect("three")
+	c.say(`{"kind":"auth"}`) // "I have none" takes nothing from who was let in
+	o.say("ada", "t", "four")
+	c.expect("four")
 	c.expectQuiet()
 	c.say(fmt.Sprintf(`{"kind":"auth","token":%q}`, token("bob")))
 	if code, reason := c.closeCode(); code != notifier.CloseForbidden && code != notifier.CloseUnauthenticated {
@@ -55,13 +58,17 @@ func TestFirstMessageRefused(t *testing.T) {
 		says  string
 		code  int
 	}{
-		"not auth":       {[]string{"since", "earliest"}, `{"kind":"ping"}`, notifier.CloseUnauthenticated},
-		"subscribe":      {[]string{"since", "earliest"}, `{"kind":"subscribe","id":"a","user_id":"ada","since":"earliest"}`, notifier.CloseUnauthenticated},
-		"no token":       {[]string{"since", "earliest"}, `{"kind":"auth"}`, notifier.CloseUnauthenticated},
-		"forged":         {[]string{"since", "earliest"}, fmt.Sprintf(`{"kind":"auth","token":%q}`, token("ada")+"x"), notifier.CloseUnauthenticated},
-		"another's":      {[]string{"user_id", "ada", "since", "earliest"}, fmt.Sprintf(`{"kind":"auth","token":%q}`, token("bob")), notifier.CloseForbidden},
-		"no JSON":        {[]string{"since", "earliest"}, `auth`, websocket.ClosePolicyViolation},
-		"another's task": {[]string{"user_id", "ada", "task_id", "t", "since", "earliest"}, fmt.Sprintf(`{"kind":"auth","token":%q}`, token("bob")), notifier.CloseForbidden},
+		"not auth": {[]string{"since", "earliest"}, `{"kind":"ping"}`, notifier.CloseUnauthenticated},
+		"subscribe": {[]string{"since", "earliest"}, `{"kind":"subscribe","id":"a","user_id":"ada","since":"earliest"}`,
+			notifier.CloseUnauthenticated},
+		"no token": {[]string{"since", "earliest"}, `{"kind":"auth"}`, notifier.CloseUnauthenticated},
+		"forged": {[]string{"since", "earliest"}, fmt.Sprintf(`{"kind":"auth","token":%q}`, token("ada")+"x"),
+			notifier.CloseUnauthenticated},
+		"another's": {[]string{"user_id", "ada", "since", "earliest"},
+			fmt.Sprintf(`{"kind":"auth","token":%q}`, token("bob")), notifier.CloseForbidden},
+		"no JSON": {[]string{"since", "earliest"}, `auth`, websocket.ClosePolicyViolation},
+		"another's task": {[]string{"user_id", "ada", "task_id", "t", "since", "earliest"},
+			fmt.Sprintf(`{"kind":"auth","token":%q}`, token("bob")), notifier.CloseForbidden},
 	}
 	for name, tt := range tests {
 		c := silent(t, w.Notifier, tt.query...)
@@ -88,7 +95,7 @@ func TestNoFirstMessage(t *testing.T) {
 
 // Clients that never read cost the bound of their queue each, live and in a
 // replay, whatever comes; a neighbour gets every event as it comes.
-func TestDeafClientsAreBounded(t *testing.T) {
+func TestSilentClientsAreBounded(t *testing.T) {
 	const bound, size, deaf = 256 << 10, 20 << 10, 5
 	w := newWorld(t, func(c *notifier.Config) {
 		c.QueueBytes, c.HoldBytes, c.RingBytes = bound, bound/2, 1<<20

@@ -12,71 +12,53 @@ import (
 type meters struct {
 	set *metrics.Set
 
-	connections  *metrics.Counter // accepted
-	refused      *metrics.Counter
-	read         *metrics.Counter
-	folded       *metrics.Counter // dropped by the fold
-	unwatched    *metrics.Counter // of users without a connection here
-	invalid      *metrics.Counter
-	delivered    *metrics.Counter
-	replayed     *metrics.Counter
-	superseded   *metrics.Counter
-	overtaken    *metrics.Counter // jumps of the live reader over missing records
-	rewound      *metrics.Counter
-	readErrors   *metrics.Counter
-	replays      *metrics.Counter
-	replayErrors *metrics.Counter
-	// delay is from when the broker took a live event to when it was written to
-	// a client, one observation a write.
+	connections *metrics.Counter // accepted
+	refused     *metrics.Counter
+	delivered   *metrics.Counter
+	superseded  *metrics.Counter
+	// delay is from when the broker took a live event to when it was written to a client, one observation a write.
 	delay *metrics.PrometheusHistogram
 }
 
-// newMeters registers the metrics; open and queued are read when they are
-// scraped.
-func newMeters(open, queued, replaying func() float64) *meters {
+// newMeters registers the metrics; open and queued are read when they are scraped.
+func newMeters(open, queued func() float64) *meters {
 	set := metrics.NewSet()
 	set.NewGauge("tasklane_notifier_connections", open)
 	set.NewGauge("tasklane_notifier_queue_bytes", queued)
-	set.NewGauge("tasklane_notifier_replays_running", replaying)
 	counter := func(name string) *metrics.Counter { return set.NewCounter("tasklane_notifier_" + name) }
 	return &meters{
-		set:          set,
-		connections:  counter("connections_total"),
-		refused:      counter("refused_total"),
-		read:         counter("events_read_total"),
-		folded:       counter("events_dropped_by_fold_total"),
-		unwatched:    counter("events_unwatched_total"),
-		invalid:      counter("events_invalid_total"),
-		delivered:    counter("events_delivered_total"),
-		replayed:     counter("events_replayed_total"),
-		superseded:   counter("events_superseded_total"),
-		overtaken:    counter("log_jumps_total"),
-		rewound:      counter("log_rewinds_total"),
-		readErrors:   counter("read_errors_total"),
-		replays:      counter("replays_total"),
-		replayErrors: counter("replay_errors_total"),
+		set:         set,
+		connections: counter("connections_total"),
+		refused:     counter("refused_total"),
+		delivered:   counter("events_delivered_total"),
+		superseded:  counter("events_superseded_total"),
 		delay: set.NewPrometheusHistogramExt("tasklane_notifier_delay_seconds",
 			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}),
 	}
 }
 
-// closed counts the end of a session. Codes a client made up share one label,
-// so that clients cannot make metrics grow.
+// closed counts the end of a session. Codes a client made up share one label, so that clients cannot make metrics grow.
 func (m *meters) closed(code int) {
 	label := "client"
 	switch code {
-	case closeGoingAway, closeUnsupported, closePolicy, closeTooBig, closeInternal, CloseSlow,
+	case closeGoingAway, closeUnsupported, closePolicy, closeTooBig, closeInternal, closeTryLater, CloseSlow,
 		CloseUnauthenticated, CloseForbidden, CloseTooMany:
 		label = strconv.Itoa(code)
 	}
 	m.set.GetOrCreateCounter(`tasklane_notifier_closed_total{code="` + label + `"}`).Inc()
 }
 
-// countTransports registers the connections by transport, read when they are
-// scraped.
+// refusedEngine counts a request of Engine.IO that is refused: version is that of clients too old for the server, which
+// go on asking.
+func (m *meters) refusedEngine(reason string) {
+	m.set.GetOrCreateCounter(`tasklane_notifier_socketio_refused_total{reason="` + reason + `"}`).Inc()
+}
+
+// countTransports registers the connections by transport, read when they are scraped.
 func (n *Notifier) countTransports() {
 	gauge := func(transport string, value func() int64) {
-		n.metrics.set.NewGauge(`tasklane_notifier_transport_connections{transport="`+transport+`"}`, func() float64 { return float64(value()) })
+		n.metrics.set.NewGauge(`tasklane_notifier_transport_connections{transport="`+transport+`"}`,
+			func() float64 { return float64(value()) })
 	}
 	polling := func() int64 { return int64(n.engine.Count(engineio.Polling)) }
 	sockets := func() int64 { return int64(n.engine.Count(engineio.WebSocket)) }
@@ -84,25 +66,4 @@ func (n *Notifier) countTransports() {
 	gauge(kindPolling, polling)
 	gauge(kindSocketIO, sockets)
 	gauge(kindWebSocket, func() int64 { return max(0, n.open.Load()-n.streams.Load()-polling()-sockets()) })
-}
-
-// How a recovery can end.
-const (
-	recoveredAll   = "all"
-	recoveredPart  = "part" // older events are gone from the log
-	recoveryLeft   = "left" // the client went before its end
-	recoverySlow   = "slow"
-	recoveryFailed = "failed"
-)
-
-// Where a recovery found its events.
-const (
-	sourceNone = "none" // there was nothing to look for
-	sourceRing = "ring"
-	sourceLog  = "log"
-)
-
-// recovery counts the end of a replay.
-func (m *meters) recovery(source, outcome string) {
-	m.set.GetOrCreateCounter(`tasklane_notifier_recoveries_total{source="` + source + `",outcome="` + outcome + `"}`).Inc()
 }

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/aiecs/tasklane/internal/cursor"
+	"github.com/aiecs/tasklane/notifier/history"
 )
 
 // plain is an item of so many bytes of text.
@@ -98,13 +99,14 @@ func checkQueue(t *rapid.T, q *queue, model []item) {
 // pieceOf is an event of streamed output as it comes from the log.
 func pieceOf(t *testing.T, task string, attempt, index int, output string) item {
 	t.Helper()
-	value := fmt.Sprintf(`{"task_id":%q,"user_id":"u","kind":"output","attempt":%d,"message":"\"output\":{}","output":{"index":%d,"text":%s},"worker":"w"}`,
+	value := fmt.Sprintf(`{"task_id":%q,"user_id":"u","kind":"output","attempt":%d,"message":"\"output\":{}",`+
+		`"output":{"index":%d,"text":%s},"worker":"w"}`,
 		task, attempt, index, output)
-	e, err := readEvent(&record{key: []byte("u"), value: []byte(value), time: time.Unix(1, 0)})
-	if err != nil {
+	var e history.Event
+	if ok, err := e.Read([]byte("u"), []byte(value), time.Unix(1, 0)); !ok {
 		t.Fatal(err)
 	}
-	return item{message: e.message(cursor.Cursor{Events: []int64{int64(index)}}, 0)}
+	return item{message: eventMessage(&e, cursor.Cursor{Events: []int64{int64(index)}}, 0)}
 }
 
 func TestOutputIsMerged(t *testing.T) {
@@ -131,7 +133,8 @@ func TestOutputIsMerged(t *testing.T) {
 			t.Errorf("message %d is %s, want the output %s", i, text, output)
 		}
 		last := it.text()
-		if tail := `,"worker":"w","cursor":"`; !strings.Contains(string(text), tail) || string(text[len(text)-8:]) != string(last[len(last)-8:]) {
+		if tail := `,"worker":"w","cursor":"`; !strings.Contains(string(text), tail) ||
+			string(text[len(text)-8:]) != string(last[len(last)-8:]) {
 			t.Errorf("message %d is %s: it has not the last piece's cursor", i, text)
 		}
 	}
@@ -163,32 +166,31 @@ func TestMergedOutputIsBounded(t *testing.T) {
 	}
 }
 
-// deafTransport is for sessions whose client is not there.
-type deafTransport struct{}
+// nullTransport is for sessions whose client is not there.
+type nullTransport struct{}
 
-func (deafTransport) wake()                       {}
-func (deafTransport) beat()                       {}
-func (deafTransport) peer() (kind, remote string) { return kindWebSocket, "" }
-func (deafTransport) kill()                       {}
+func (nullTransport) wake()                       {}
+func (nullTransport) beat()                       {}
+func (nullTransport) peer() (kind, remote string) { return kindWebSocket, "" }
+func (nullTransport) kill()                       {}
 
 // What is set aside overflows: the subscription does not go live over the gap.
 func TestHoldingNeverSkips(t *testing.T) {
 	cfg := Config{QueueBytes: 10_000, HoldBytes: 1000}.withDefaults()
 	zero := func() float64 { return 0 }
-	s := newSession(t.Context(), deafTransport{}, &cfg, newMeters(zero, zero, zero))
+	s := newSession(t.Context(), nullTransport{}, &cfg, newMeters(zero, zero))
 	defer s.end(closing{code: codeGone})
-	sub := newSubscription(s, request{user: "u"})
+	sub := newSubscription(s, request{Filter: history.Filter{User: "u"}})
 	at := func(seq uint64) *message { m := note([]byte("x")); m.seq = seq; return m }
 	for i := range uint64(20) {
 		sub.offer(at(i))
 	}
-	if sub.goLive(0) {
+	if sub.GoLive(0) {
 		t.Fatal("went live although events were let go")
 	}
-	sub.hold()
 	sub.offer(at(10))
 	sub.offer(at(11))
-	if !sub.goLive(10) {
+	if !sub.GoLive(10) {
 		t.Fatal("did not go live")
 	}
 	sub.offer(at(9)) // looked up before the floor was taken
@@ -205,17 +207,17 @@ func FuzzReadEvent(f *testing.F) {
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"task_id":"t","user_id":"u","cursor":null}`))
 	f.Fuzz(func(t *testing.T, value []byte) {
-		e, err := readEvent(&record{key: []byte("u"), value: value})
-		if err != nil || e == nil {
+		var e, again history.Event
+		if ok, _ := e.Read([]byte("u"), value, time.Unix(1, 0)); !ok {
 			return
 		}
-		again, err := readEvent(&record{key: []byte("u"), value: append(append([]byte{}, e.body...), '}')})
-		if err != nil || again == nil || !bytes.Equal(again.taskID, e.taskID) {
-			t.Fatalf("%s: cut to %s: %v", value, e.body, err)
+		whole := append(append([]byte{}, e.Body...), '}')
+		if ok, err := again.Read([]byte("u"), whole, time.Unix(1, 0)); !ok || !bytes.Equal(again.TaskID, e.TaskID) {
+			t.Fatalf("%s: cut to %s: %v", value, e.Body, err)
 		}
 		// With its cursor it is one valid object that has a cursor.
-		spliced := e.message(cursor.Cursor{Events: []int64{1, 2}}, 0).text()
-		if _, err := readEvent(&record{key: []byte("u"), value: spliced}); !errors.Is(err, errCursor) {
+		spliced := eventMessage(&e, cursor.Cursor{Events: []int64{1, 2}}, 0).text()
+		if _, err := again.Read([]byte("u"), spliced, time.Unix(1, 0)); !errors.Is(err, history.ErrOwnMember) {
 			t.Fatalf("%s: spliced to %s: %v", value, spliced, err)
 		}
 	})
@@ -225,8 +227,9 @@ func FuzzReadRequest(f *testing.F) {
 	f.Add("user_id=u&since=now")
 	f.Add("user_id=u&since=2026-01-01T00:00:00+02:00&task_id=t")
 	f.Add("user_id=%zz")
+	f.Add("user_id=u&token=t")
 	f.Fuzz(func(t *testing.T, query string) {
-		if _, refused := readRequest(query); refused != nil {
+		if _, refused := (new(Notifier)).readRequest(query); refused != nil {
 			return
 		}
 		request := &http.Request{URL: &url.URL{RawQuery: query}}
@@ -242,15 +245,15 @@ func FuzzReadRequest(f *testing.F) {
 func TestHeldOutputIsNotSentTwice(t *testing.T) {
 	cfg := Config{}.withDefaults()
 	zero := func() float64 { return 0 }
-	s := newSession(t.Context(), deafTransport{}, &cfg, newMeters(zero, zero, zero))
+	s := newSession(t.Context(), nullTransport{}, &cfg, newMeters(zero, zero))
 	defer s.end(closing{code: codeGone})
-	sub := newSubscription(s, request{user: "u"})
+	sub := newSubscription(s, request{Filter: history.Filter{User: "u"}})
 	for index := range 6 {
 		m := pieceOf(t, "a", 1, index, fmt.Sprintf(`"%d"`, index)).message
 		m.seq = uint64(index)
 		sub.offer(m)
 	}
-	if !sub.goLive(2) {
+	if !sub.GoLive(2) {
 		t.Fatal("did not go live")
 	}
 	batch, _, _ := s.take(nil)

@@ -43,12 +43,12 @@ func TestRingIsWarm(t *testing.T) {
 	first := watch(t, w.Notifier, "user_id", "ada")
 	zombie := w.fence(0, 100)
 	zombie.say("ada", "t", "one")
+	first.expect("one") // before anything comes in another partition
+	mark := first.cursor
 	heir := w.fence(0, 200)
 	zombie.say("ada", "t", "stale")
 	heir.say("ada", "t", "two")
 	w.fence(1, 1).say("ada", "t", "three")
-	first.expect("one")
-	mark := first.cursor
 	second, _ := w.run()
 	late := watch(t, second, "user_id", "ada", "since", mark)
 	got := map[string]bool{late.next().Message: true, late.next().Message: true}
@@ -89,7 +89,8 @@ func everybodyComesBack(t *testing.T, clients, ring int) *notifier.Notifier {
 	var records []*kgo.Record
 	for e := range events {
 		for u := range users {
-			records = append(records, owners[u%partitions].record(fmt.Sprintf("user-%d", u), schemas.KindState, "t", fmt.Sprint(e)))
+			records = append(records, owners[u%partitions].record(fmt.Sprintf("user-%d", u), schemas.KindState, "t",
+				fmt.Sprint(e)))
 		}
 	}
 	w.produce(records...)
@@ -115,7 +116,7 @@ func everybodyComesBack(t *testing.T, clients, ring int) *notifier.Notifier {
 
 // comeBack reconnects one client and checks what it gets.
 func comeBack(t *testing.T, n *notifier.Notifier, user, since string, had, events int) {
-	c, err := dialed(n, "user_id", user, "since", since)
+	c, err := dialed(t, n, nil, "user_id", user, "since", since)
 	if err != nil {
 		t.Errorf("%s: %v", user, err)
 		return

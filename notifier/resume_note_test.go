@@ -6,22 +6,25 @@ import (
 	"time"
 
 	"github.com/aiecs/tasklane/internal/cursor"
+	"github.com/aiecs/tasklane/notifier/history"
 )
 
 // A client that is too slow is told where to go on, in each subscription: after
 // what was handed to its transport, whatever has waited.
 func TestSlowClientIsToldWhereToGoOn(t *testing.T) {
 	cfg := Config{QueueBytes: 4000}.withDefaults()
-	n := &Notifier{cfg: cfg, roster: newRoster()}
+	n := &Notifier{cfg: cfg, registry: newRegistry()}
 	n.wire()
 	s := newSession(t.Context(), new(sleeper), &n.cfg, n.metrics)
-	first, second, unbegun := newSubscription(s, request{user: "u"}), newSubscription(s, request{user: "u", id: "b"}), newSubscription(s, request{user: "u", id: "c"})
+	first, second, unbegun := newSubscription(s, request{}), newSubscription(s, request{id: "b"}),
+		newSubscription(s, request{id: "c"})
 	for _, sub := range []*subscription{first, second, unbegun} {
 		s.add(sub)
 	}
 	say := func(sub *subscription, next int64, size int) *message {
-		e := &event{appended: time.UnixMilli(1), taskID: []byte("t"), body: []byte(`{"message":"` + strings.Repeat("x", size) + `"`)}
-		m := e.message(cursor.Cursor{Events: []int64{next}}, uint64(next))
+		e := &history.Event{Appended: time.UnixMilli(1), TaskID: []byte("t"),
+			Body: []byte(`{"message":"` + strings.Repeat("x", size) + `"`)}
+		m := eventMessage(e, cursor.Cursor{Events: []int64{next}}, uint64(next))
 		s.sendTo(sub, m)
 		return m
 	}

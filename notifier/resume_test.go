@@ -2,7 +2,6 @@ package notifier_test
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -94,7 +93,7 @@ func TestCursorAheadOfTheReader(t *testing.T) {
 
 func TestCursorThatDoesNotFit(t *testing.T) {
 	w := newWorld(t, nil)
-	w.fence(0, 1)
+	w.fence(0, 1).say("ada", "t", "what is there")
 	for name, tt := range map[string]struct {
 		events []int64
 		says   string
@@ -102,14 +101,64 @@ func TestCursorThatDoesNotFit(t *testing.T) {
 		"more partitions": {make([]int64, partitions+1), "partitions"},
 		"future":          {[]int64{1000, 0, 0, 0}, "ahead of the log"},
 	} {
-		res, detail := refusal(t, w.Notifier, nil, "user_id", "ada", "since", cursor.Cursor{Events: tt.events}.String())
-		if res.StatusCode != http.StatusBadRequest || !strings.Contains(detail, tt.says) || !strings.Contains(detail, "since=earliest") {
-			t.Errorf("%s: %d %q", name, res.StatusCode, detail)
+		ada := watch(t, w.Notifier, "user_id", "ada", "since", cursor.Cursor{Events: tt.events}.String())
+		if ada.hello.Recovered || !strings.Contains(ada.hello.Reason, tt.says) {
+			t.Errorf("%s: hello %+v", name, ada.hello)
 		}
+		ada.expect("what is there")
 	}
-	fewer := watch(t, w.Notifier, "user_id", "ada", "since", cursor.Cursor{Events: []int64{1}}.String())
+	fewer := watch(t, w.Notifier, "user_id", "ada", "since", cursor.Cursor{Events: []int64{2}}.String())
 	w.fence(3, 1).say("ada", "t", "in a partition that came later")
 	fewer.expect("in a partition that came later")
+}
+
+// A log that was made anew may be longer than the old one was, so that an old cursor fits
+// it: passed over would be all that is before the place.
+func TestCursorOfAnotherLog(t *testing.T) {
+	w := newWorld(t, nil)
+	o := w.fence(0, 1)
+	ada := watch(t, w.Notifier, "user_id", "ada")
+	o.say("ada", "t", "one")
+	o.say("ada", "t", "two")
+	ada.expect("one", "two")
+	old := ada.cursor
+	w.stop()
+	kafkatest.DeleteTopics(t, w.client, w.topics.Events())
+	w.createTopics()
+	w.client = kafkatest.Client(t, w.brokers, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	o = w.fence(0, 1)
+	o.say("ada", "t", "first")
+	o.say("ada", "t", "second")
+	o.say("ada", "t", "third")
+	w.Notifier, w.stop = w.run()
+	back := watch(t, w.Notifier, "user_id", "ada", "since", old)
+	if back.hello.Recovered || !strings.Contains(back.hello.Reason, "another log") {
+		t.Errorf("hello %+v, want that the cursor is of another log", back.hello)
+	}
+	back.expect("first", "second", "third")
+	stream := openSSE(t, w.Notifier, "user_id", "ada", "Last-Event-ID:", old)
+	if stream.hello.Recovered {
+		t.Errorf("a stream's hello is %+v", stream.hello)
+	}
+	stream.expect("first", "second", "third")
+	// Each place that a client is given is of this log: it comes back with any.
+	for _, since := range []string{back.hello.Cursor, back.cursor, stream.hello.Cursor,
+		watch(t, w.Notifier, "user_id", "ada").cursor} {
+		c, err := cursor.Parse(since)
+		if again := watch(t, w.Notifier, "user_id", "ada", "since", since); err != nil || c.Log == 0 ||
+			!again.hello.Recovered {
+			t.Errorf("with %+v, %v: hello %+v", c, err, again.hello)
+		}
+		// So it does with one of a release that named no log, and not with one of any other.
+		c.Log = 0
+		if again := watch(t, w.Notifier, "user_id", "ada", "since", c.String()); !again.hello.Recovered {
+			t.Errorf("without a name: hello %+v", again.hello)
+		}
+		c.Log, c.Task = 1, &cursor.TaskPosition{Lane: "fast"}
+		if again := watch(t, w.Notifier, "user_id", "ada", "since", c.String()); again.hello.Recovered {
+			t.Errorf("with another name: hello %+v", again.hello)
+		}
+	}
 }
 
 // Without a ring: what is in memory is not lost.
@@ -244,7 +293,8 @@ func reconnect(t *testing.T, count, ring int) {
 	rapid.Check(t, func(rt *rapid.T) {
 		round++
 		user := fmt.Sprintf("user-%d", round)
-		h := &history{w: w, user: user, owners: make(map[int32]*owner), zombies: make(map[int32]*owner), want: make(map[string][]string)}
+		h := &history{w: w, user: user, owners: make(map[int32]*owner), zombies: make(map[int32]*owner),
+			want: make(map[string][]string)}
 		c := watch(t, w.Notifier, "user_id", user)
 		got := make(map[string][]string)
 		steps := rapid.SliceOfN(rapid.IntRange(0, 9), 5, 40).Draw(rt, "steps")

@@ -10,8 +10,8 @@ import (
 // takeBytes is about how much a transport takes from the queue for one write.
 const takeBytes = 64 << 10
 
-// transport is how a session's client is reached. Its calls come from many
-// goroutines, some of them with the session's lock held, and must not block.
+// transport is how a session's client is reached. Its calls come from many goroutines, some of them with the session's
+// lock held, and must not block.
 type transport interface {
 	// wake says that there is something to take, or that the session ends.
 	wake()
@@ -23,15 +23,14 @@ type transport interface {
 	peer() (kind, remote string)
 }
 
-// session is one client, whatever the transport: what waits for it, and its
-// subscriptions. Whoever serves the transport opens it with Notifier.open, takes
-// what is queued when woken, and closes it with Notifier.leave once take has
-// said why it ends.
+// session is one client, whatever the transport: what waits for it, and its subscriptions. Whoever serves the transport
+// opens it with Notifier.open, takes what is queued when woken, and closes it with Notifier.leave once take has said
+// why it ends.
 type session struct {
 	cfg       *Config
 	metrics   *meters
 	transport transport
-	// slot and number are its place in the roster, where numbers rise.
+	// slot and number are its place in the registry, where numbers rise.
 	slot   int
 	number uint64
 	since  time.Time
@@ -46,8 +45,8 @@ type session struct {
 	subs []*subscription
 	// room tells a replay that the queue was taken from; nil without one.
 	room chan struct{}
-	// unwoken says that the transport has not been told of what is queued: the
-	// live reader tells it later, of many events at a time.
+	// unwoken says that the transport has not been told of what is queued: the live reader tells it later, of many
+	// events at a time.
 	unwoken bool
 	expiry  *time.Timer
 }
@@ -67,16 +66,17 @@ func (s *session) identified(who identity) {
 		s.expiry = nil
 	}
 	if !who.expires.IsZero() && s.why.code == 0 {
-		s.expiry = time.AfterFunc(time.Until(who.expires), func() { s.end(expired()) })
+		s.expiry = time.AfterFunc(time.Until(who.expires), func() {
+			s.end(closing{CloseUnauthenticated, "the token has expired: reconnect with a new one and the last cursor"})
+		})
 	}
 }
 
-// covered reports whether a client with another proof may still watch all that
-// this one does. An admin's connection may watch users whom the token that comes
-// after it does not speak for.
+// covered reports whether a client with another proof may still watch all that this one does. An admin's connection may
+// watch users whom the token that comes after it does not speak for.
 func (s *session) covered(who identity) bool {
 	for _, sub := range s.subscriptions() {
-		if !who.mayWatch(sub.user) {
+		if !who.mayWatch(sub.User) {
 			return false
 		}
 	}
@@ -89,8 +89,7 @@ func (s *session) identity() identity {
 	return s.who
 }
 
-// enqueue appends to the queue, or ends the session if that is full. The lock
-// is held.
+// enqueue appends to the queue, or ends the session if that is full. The lock is held.
 func (s *session) enqueue(it item) {
 	if !s.out.fits(it, s.cfg.QueueBytes) {
 		s.endLocked(slowClient())
@@ -125,9 +124,7 @@ func (s *session) nudge() {
 	s.transport.wake()
 }
 
-// roomForReplay reports whether a replay may queue another event: while less
-// than half the queue is used, so that what is set aside fits in after it.
-func (s *session) roomForReplay() bool {
+func (s *session) isHalfEmpty() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.out.bytes < s.cfg.QueueBytes/2
@@ -143,28 +140,9 @@ func (s *session) replaying() <-chan struct{} {
 	return s.room
 }
 
-// drained waits until the transport has taken everything.
-func (s *session) drained(ctx context.Context) error {
-	room := s.replaying()
-	for {
-		s.mu.Lock()
-		empty := s.out.len() == 0
-		s.mu.Unlock()
-		if empty {
-			return nil
-		}
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// take moves about takeBytes of queued messages into batch; more says that
-// others wait. It says why the session ends if it does: what was queued before
-// the end is still to be sent first, except to a slow client: that one is only
-// told where to go on.
+// take moves about takeBytes of queued messages into batch; more says that others wait. It says why the session ends if
+// it does: what was queued before the end is still to be sent first, except to a slow client: that one is only told
+// where to go on.
 func (s *session) take(batch []item) (taken []item, more bool, why closing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,8 +166,7 @@ func (s *session) take(batch []item) (taken []item, more bool, why closing) {
 	return batch, false, s.why
 }
 
-// sent counts what a transport has written. The delay is that of the first live
-// event in it, the longest.
+// sent counts what a transport has written. The delay is that of the first live event in it, the longest.
 func (s *session) sent(batch []item) {
 	events, measured := 0, false
 	for _, it := range batch {
@@ -212,8 +189,8 @@ func (s *session) end(why closing) {
 	s.endLocked(why)
 }
 
-// abandon ends the session of a client that nothing can be written to any more,
-// whatever is queued, and is why it ends: an earlier reason, if there was one.
+// abandon ends the session of a client that nothing can be written to any more, whatever is queued, and is why it ends:
+// an earlier reason, if there was one.
 func (s *session) abandon(why closing) closing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,6 +219,32 @@ func (s *session) endLocked(why closing) {
 	s.metrics.closed(why.code)
 	s.cancel()
 	s.transport.wake()
+}
+
+// handed notes that an item goes to the transport, if it moves the client on. The lock is held.
+func (s *session) handed(it item) {
+	if it.sub != nil && (it.isEvent() || it.seq > 0 || it.sub.last == nil) {
+		it.sub.last = it.message
+	}
+}
+
+// shorten lets go of long messages that were handed to the transport. The lock is held.
+func (s *session) shorten() {
+	for _, sub := range s.subs {
+		if sub.last != nil {
+			sub.last = sub.last.short()
+		}
+	}
+}
+
+// queueResumes tells a client that is too slow where to go on, for each subscription that has begun: what was handed to
+// its transport before has reached it if this does. The lock is held.
+func (s *session) queueResumes() {
+	for _, sub := range s.subs {
+		if sub.last != nil {
+			s.out.push(item{message: resume(string(sub.last.cursor())), sub: sub})
+		}
+	}
 }
 
 // waiting is how many bytes are queued and set aside.

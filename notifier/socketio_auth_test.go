@@ -1,7 +1,6 @@
 package notifier_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -31,7 +30,8 @@ func TestSocketIOTokens(t *testing.T) {
 	o.say("ada", "t", "1")
 	c.progress("1")
 	c.register(`{"user_id":"ada","task_id":"x"}`) // its token counts on
-	for _, said := range []string{`{"user_id":"bob"}`, `{"token":"` + token("bob") + `"}`, `{"token":"` + ada + `","user_id":"bob"}`} {
+	for _, said := range []string{`{"user_id":"bob"}`, `{"token":"` + token("bob") + `"}`,
+		`{"token":"` + ada + `","user_id":"bob"}`} {
 		c.emit(`420["register",` + said + `]`)
 		if got := c.receive(); !strings.Contains(got, `"status":403`) {
 			t.Errorf("%.30s was answered %s", said, got)
@@ -100,31 +100,5 @@ func TestSocketIOTicket(t *testing.T) {
 	other.emit("40")
 	if got := other.receive(); !strings.Contains(got, `"status":401`) {
 		t.Errorf("a used ticket was answered %s", got)
-	}
-}
-
-// A place is not for who does not say who it is.
-func TestSocketIOAnonymous(t *testing.T) {
-	w, token := newTokens(t, func(c *notifier.Config) { c.AuthTimeout = 300 * time.Millisecond })
-	known := callSocket(t, w.Notifier)
-	known.join("")
-	known.register(`{"token":"` + token("ada") + `"}`)
-	polling := callPolling(t, w.Notifier)
-	polling.join("")
-	c := callSocket(t, w.Notifier)
-	c.join("")
-	for _, late := range []*caller{polling, c} {
-		if got := late.event("closing"); got["code"] != float64(notifier.CloseUnauthenticated) || !strings.Contains(fmt.Sprint(got["reason"]), "no token came") {
-			t.Errorf("who did not register was told %v", got)
-		}
-	}
-	if got := c.receive(); !strings.Contains(got, fmt.Sprint("close ", notifier.CloseUnauthenticated)) {
-		t.Errorf("who did not register got %s", got)
-	}
-	known.quiet() // who did may stay
-	for deadline := time.Now().Add(patience); metric(t, w.Notifier, "tasklane_notifier_connections") != "1"; {
-		if time.Now().After(deadline) {
-			t.Fatal("the place was not given back")
-		}
 	}
 }

@@ -254,11 +254,13 @@ func TestSocketIO(t *testing.T) {
 		o := w.fence(0, 1)
 		o.say("bob", "t", "bob's")
 		end := o.record("ada", schemas.KindState, "t", "")
-		end.Value = []byte(`{"task_id":"t","user_id":"ada","kind":"state","status":"failed","step":2,"task":"echo","result":{"n":[1]},"error":"no \u001e luck","message":"Failed to execute task: echo"}`)
+		end.Value = []byte(`{"task_id":"t","user_id":"ada","kind":"state","status":"failed","step":2,"task":"echo",` +
+			`"result":{"n":[1]},"error":"no \u001e luck","message":"Failed to execute task: echo"}`)
 		w.produce(end)
 		got := ada.event("progress")
 		for name, want := range map[string]string{
-			"status": `"failed"`, "step": `2`, "task": `"echo"`, "result": `{"n":[1]}`, "error": `"no \u001e luck"`, "message": `"Failed to execute task: echo"`,
+			"status": `"failed"`, "step": `2`, "task": `"echo"`, "result": `{"n":[1]}`, "error": `"no \u001e luck"`,
+			"message": `"Failed to execute task: echo"`,
 		} {
 			if value, err := json.Marshal(got[name]); err != nil || string(value) != want {
 				t.Errorf("progress has the %s %s, want %s", name, value, want)
@@ -302,8 +304,10 @@ func TestSocketIORegisterAgain(t *testing.T) {
 func TestSocketIORefused(t *testing.T) {
 	w := newWorld(t, func(c *notifier.Config) { c.MaxSubscriptions = 2 })
 	for auth, says := range map[string]string{
-		`{"user_id":""}`: "", `{"user_id":7}`: "must be an object", `{"user_id":"` + strings.Repeat("u", 201) + `"}`: "at most 200",
-		`{"user_id":"u","since":"yesterday"}`: "since must be", `{"user_id":"u","task_id":"a b"}`: "task_id must be",
+		`{"user_id":""}`: "", `{"user_id":7}`: "must be an object",
+		`{"user_id":"` + strings.Repeat("u", 201) + `"}`: "at most 200",
+		`{"user_id":"u","since":"yesterday"}`:            "since must be",
+		`{"user_id":"u","task_id":"a b"}`:                "task_id must be",
 	} {
 		c := callSocket(t, w.Notifier)
 		if says == "" {
@@ -314,30 +318,53 @@ func TestSocketIORefused(t *testing.T) {
 		var refused struct {
 			Message string `json:"message"`
 			Data    struct {
-				Status int `json:"status"`
+				Status int  `json:"status"`
+				Final  bool `json:"final"`
 			} `json:"data"`
 		}
 		packet := c.receive()
-		if err := json.Unmarshal([]byte(strings.TrimPrefix(packet, "44")), &refused); err != nil || !strings.Contains(refused.Message, says) || refused.Data.Status != 400 {
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(packet, "44")), &refused); err != nil ||
+			!strings.Contains(refused.Message, says) || refused.Data.Status != statusOf(says) || !refused.Data.Final {
 			t.Errorf("%.60s was answered %s", auth, packet)
 		}
-		c.join(`{"user_id":"u"}`) // the next one is good
+		c.join(`{"user_id":"u","app":"of the client's own"}`) // the next one is good
 	}
 	c := callSocket(t, w.Notifier)
 	c.emit("40/admin,")
 	c.expect(`44/admin,{"message":"Invalid namespace"}`)
 	c.join("")
 	for said, says := range map[string]string{
-		``: "takes an object", `,7`: "takes an object", `,{"user_id":[]}`: "takes an object", `,{}`: "user_id is missing", `,{"user_id":"u","since":"?"}`: "since must be",
+		`,{"usr_id":"u"}`: "no member", `,{"user_id":"u","sinces":"earliest"}`: "no member",
+		`,{"user_id":"u","colour":"red"}`: "no member",
+		``:                                "takes an object", `,7`: "takes an object", `,{"user_id":[]}`: "takes an object",
+		`,{}`:                          "user_id is missing",
+		`,{"user_id":"u","since":"?"}`: "since must be",
 	} {
 		c.emit(`420["register"` + said + `]`)
 		if got := c.receive(); !strings.HasPrefix(got, `430[{"ok":false,"error":{`) || !strings.Contains(got, says) {
 			t.Errorf("%s was answered %s", said, got)
 		}
 		c.emit(`42["register"` + said + `]`) // who asks for no answer is told as well
-		if got := c.event("error"); !strings.Contains(fmt.Sprint(got["detail"]), says) || got["status"] != 400.0 {
+		if got := c.event("error"); !strings.Contains(fmt.Sprint(got["detail"]), says) ||
+			got["status"] != float64(statusOf(says)) || got["final"] != true {
 			t.Errorf("%s was answered %v", said, got)
 		}
+	}
+	for _, id := range []string{".", "..", "a b"} {
+		c.emit(`420["register",{"user_id":"u","task_id":"` + id + `"}]`)
+		if got := c.receive(); !strings.Contains(got, "task_id must") {
+			t.Errorf("task_id %q is answered %s", id, got)
+		}
+	}
+	for _, empty := range []string{"task_id", "batch_id"} { // it would be all of them
+		c.emit(`420["register",{"user_id":"u","` + empty + `":""}]`)
+		if got := c.receive(); !strings.Contains(got, empty+" is empty") {
+			t.Errorf("an empty %s is answered %s", empty, got)
+		}
+	}
+	c.emit(`420["register",{"userId":"u"}]`)
+	if got := c.receive(); !strings.Contains(got, `Did you mean \"user_id\"?`) {
+		t.Errorf("a member that was misspelt was answered %s", got)
 	}
 	c.emit(`42["unheard of"]`, `421["unheard of"]`)
 	if got := c.receive(); !strings.HasPrefix(got, `431[{"ok":false,`) {
@@ -355,6 +382,49 @@ func TestSocketIORefused(t *testing.T) {
 	}
 }
 
+// A member of auth that is nearly one of a registration in its place is refused: more would be watched than was meant,
+// or nothing. Members of the client's own are theirs.
+func TestSocketIOAuthIsReadWithCare(t *testing.T) {
+	w := newWorld(t, nil)
+	for auth, says := range map[string]string{
+		`{"userId":"u"}`: `Did you mean \"user_id\"?`, `{"user":"u"}`: `Did you mean \"user_id\"?`,
+		`{"user_id":"u","taskId":"t-1"}`:         `Did you mean \"task_id\"?`,
+		`{"user_id":"u","batch":"b"}`:            `Did you mean \"batch_id\"?`,
+		`{"user_id":"u","sincee":"earliest"}`:    `Did you mean \"since\"?`,
+		`{"tokn":"ey"}`:                          `Did you mean \"token\"?`,
+		`{"user_id":"u","task_id":".."}`:         "must not be . or ..",
+		`{"user_id":"u","userId":"u","app":"x"}`: "", // said as it should be, too
+		`{"user_id":"u","colour":"red"}`:         "",
+	} {
+		c := callSocket(t, w.Notifier)
+		c.emit("40" + auth)
+		got := c.receive()
+		if says == "" && !strings.HasPrefix(got, `40{"sid":`) || says != "" && (!strings.HasPrefix(got, "44{") ||
+			!strings.Contains(got, says)) {
+			t.Errorf("auth %s is answered %s, want %q", auth, got, says)
+		}
+	}
+}
+
+// What the address says counts where a registration does not say it.
+func TestSocketIOAddressNarrows(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, wrong := range []string{"..", "a b"} {
+		c := callSocket(t, w.Notifier, "user_id", "u", "task_id", wrong)
+		c.emit("40")
+		if got := c.receive(); !strings.HasPrefix(got, "44{") || !strings.Contains(got, "task_id must") {
+			t.Errorf("task_id %q in the address is answered %s", wrong, got)
+		}
+	}
+	c := callSocket(t, w.Notifier, "user_id", "u", "task_id", "t-1")
+	c.join("")
+	c.event("hello")
+	subs := connections(t, w.Notifier, "", http.StatusOK, "user_id", "u").Connections[0].Subscriptions
+	if len(subs) != 1 || subs[0].TaskID != "t-1" {
+		t.Errorf("the address' task_id is not what is watched: %+v", subs)
+	}
+}
+
 func TestSocketIOOrigins(t *testing.T) {
 	w := newWorld(t, func(c *notifier.Config) { c.AllowedOrigins = "https://app.example" })
 	for origin, want := range map[string]int{"https://evil.example": 403, "https://app.example": 200, "null": 403} {
@@ -368,10 +438,12 @@ func TestSocketIOOrigins(t *testing.T) {
 			t.Fatal(err)
 		}
 		res.Body.Close()
-		if allowed := res.Header.Get("Access-Control-Allow-Origin"); res.StatusCode != want || want == 200 && allowed != origin {
+		if allowed := res.Header.Get("Access-Control-Allow-Origin"); res.StatusCode != want || want == 200 &&
+			allowed != origin {
 			t.Errorf("a page of %s was answered %d, allowed %q", origin, res.StatusCode, allowed)
 		}
-		ws, res, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(socketIOAddress(w.Notifier, "transport", "websocket"), "http"), r.Header)
+		ws, res, err := websocket.DefaultDialer.Dial("ws"+
+			strings.TrimPrefix(socketIOAddress(w.Notifier, "transport", "websocket"), "http"), r.Header)
 		if err == nil {
 			ws.Close()
 		}
@@ -409,7 +481,8 @@ func TestSocketIOSlowClient(t *testing.T) {
 	next := 0
 	for packet := slow.receive(); strings.HasPrefix(packet, `42["progress",`); packet = slow.receive() {
 		var event said
-		if err := json.Unmarshal([]byte(packet[len(`42["progress",`):len(packet)-1]), &event); err != nil || !strings.HasPrefix(event.Message, fmt.Sprint(next, "x")) {
+		if err := json.Unmarshal([]byte(packet[len(`42["progress",`):len(packet)-1]), &event); err != nil ||
+			!strings.HasPrefix(event.Message, fmt.Sprint(next, "x")) {
 			t.Fatalf("got %.20s after %d events: %v", event.Message, next, err)
 		}
 		cursor = event.Cursor
@@ -446,4 +519,12 @@ func TestSocketIOShutdown(t *testing.T) {
 			t.Errorf("the WebSocket ends with %s", got)
 		}
 	}
+}
+
+// statusOf is the status of a problem with what a client says of itself.
+func statusOf(says string) int {
+	if strings.Contains(says, "an object") {
+		return http.StatusBadRequest
+	}
+	return http.StatusUnprocessableEntity
 }

@@ -2,17 +2,21 @@ package notifier
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/aiecs/tasklane/internal/httpedge"
 )
 
-// A browser that lost its stream waits at random between these before it comes
-// back, so that those of one instance do not all come at once.
+// A browser that lost its stream waits at random between these before it comes back, so that those of one instance do
+// not all come at once.
 const (
 	retryLeast = time.Second
 	retryMost  = 3 * time.Second
@@ -29,23 +33,30 @@ type stream struct {
 	woken, due, killed chan struct{}
 }
 
-// serveSSE answers with a stream of events until the client or the session is
-// gone.
+// serveSSE answers with a stream of events until the client or the session is gone.
 func (n *Notifier) serveSSE(w http.ResponseWriter, r *http.Request) {
-	a, refused := n.admit(resumed(r))
+	resumed, refused := n.resumed(r)
+	var a *admission
+	if refused == nil {
+		a, refused = n.admit(resumed)
+	}
 	if refused != nil {
-		n.metrics.refused.Inc()
-		refused.write(w)
+		n.refuseStream(w, refused)
+		return
+	}
+	if r.Method == http.MethodHead { // what a GET would be answered, without beginning it
+		n.release()
+		announceStream(w)
 		return
 	}
 	k := &stream{
-		n: n, w: w, control: http.NewResponseController(bareWriter(w)), remote: r.RemoteAddr,
+		n: n, w: w, control: http.NewResponseController(httpedge.BareWriter(w)), remote: r.RemoteAddr,
 		woken: make(chan struct{}, 1), due: make(chan struct{}, 1), killed: make(chan struct{}, 1),
 	}
 	s := n.begin(k, a.who)
 	if s == nil {
 		n.release()
-		unavailable("The notifier is stopping. Connect again with the last cursor.").write(w)
+		n.refuseStream(w, unavailable("The notifier is stopping. Connect again with the last cursor."))
 		return
 	}
 	k.session = s
@@ -60,32 +71,42 @@ func (n *Notifier) serveSSE(w http.ResponseWriter, r *http.Request) {
 	k.serve(r.Context().Done())
 }
 
-// resumed is the request of a browser that comes back: it says the last id it
-// has seen, which counts and not where its address says to begin.
-func resumed(r *http.Request) *http.Request {
-	last := r.Header.Get("Last-Event-ID")
-	query := r.URL.Query()
-	if last == "" {
-		return r
+// refuseStream tells a client that it gets no stream now. A browser comes back by itself after a stream that ended, and
+// never after a status other than 200: that is for requests that can only be wrong again.
+func (n *Notifier) refuseStream(w http.ResponseWriter, refused *httpedge.Problem) {
+	n.metrics.refused.Inc()
+	if !refused.Temporary() {
+		refused.Write(w)
+		return
 	}
-	query.Set("since", last)
-	again := r.WithContext(r.Context())
-	address := *r.URL
-	address.RawQuery = query.Encode()
-	again.URL = &address
-	return again
+	announceStream(w)
+	least := max(retryLeast, time.Duration(refused.RetryAfter)*time.Second)
+	b := appendRetry(nil, least+rand.N(least+retryMost-retryLeast))
+	b = appendServerSent(b, item{message: refusing(refused).message()})
+	_, _ = w.Write(b) // the client may be gone; there is nobody else to tell
 }
 
-// bareWriter is the server's own writer: the framework's keeps the error of a
-// flush to itself.
-func bareWriter(w http.ResponseWriter) http.ResponseWriter {
-	for {
-		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return w
-		}
-		w = wrapper.Unwrap()
+// streamQuery is what the address of a stream may say. Clients that cannot send a header say there what they have seen
+// last.
+var streamQuery = append(slices.Clone(watchQuery), "lastEventId")
+
+// resumed is the request of a client that comes back: it says the last id it has seen, which counts and not where its
+// address says to begin.
+func (n *Notifier) resumed(r *http.Request) (*http.Request, *httpedge.Problem) {
+	said, refused := n.readQuery(r.URL.RawQuery, streamQuery)
+	if refused != nil {
+		return nil, refused
 	}
+	last := cmp.Or(r.Header.Get("Last-Event-ID"), said.Get("lastEventId"))
+	said.Del("lastEventId")
+	if last != "" {
+		said.Set("since", last)
+	}
+	again := r.WithContext(r.Context())
+	address := *r.URL
+	address.RawQuery = said.Encode()
+	again.URL = &address
+	return again, nil
 }
 
 func (k *stream) wake() { signal(k.woken) }
@@ -100,25 +121,32 @@ func (k *stream) kill() {
 	_ = k.control.SetWriteDeadline(time.Unix(1, 0))
 }
 
-// open sends the headers, which tell proxies not to gather, and how long to
-// wait before coming back.
+// open sends the headers and how long to wait before coming back. That is one block with the first event: decoders make
+// an event without data of a block that has none.
 func (k *stream) open() bool {
-	h := k.w.Header()
+	k.w.Header().Set("Connection", "close") // a write deadline is left on it
+	announceStream(k.w)
+	return k.put(appendRetry(nil, retryLeast+rand.N(retryMost-retryLeast))) == nil
+}
+
+// announceStream sends the headers, which tell proxies not to gather.
+func announceStream(w http.ResponseWriter) {
+	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Connection", "close") // a write deadline is left on it
-	k.w.WriteHeader(http.StatusOK)
-	retry := retryLeast + rand.N(retryMost-retryLeast)
-	return k.put(fmt.Appendf(nil, "retry: %d\n\n", retry.Milliseconds())) == nil
+	w.WriteHeader(http.StatusOK)
 }
 
-// serve writes what is queued until the session ends. A comment now and then
-// keeps the connection alive and shows whether it is.
+func appendRetry(b []byte, after time.Duration) []byte {
+	return fmt.Appendf(b, "retry: %d\n", after.Milliseconds())
+}
+
+// serve writes what is queued until the session ends. A comment now and then keeps the connection alive and shows
+// whether it is: a line of the block to come.
 func (k *stream) serve(gone <-chan struct{}) {
-	w := k.n.writers.Get().(*writer)
-	defer func() { k.n.writers.Put(w.clean()) }()
+	w := k.n.buffers.Get().(*writeBuffers)
+	defer func() { k.n.buffers.Put(w.clean()) }()
 	for {
 		var err error
 		var why closing
@@ -126,7 +154,7 @@ func (k *stream) serve(gone <-chan struct{}) {
 		case <-k.woken:
 			why, err = k.flush(w)
 		case <-k.due:
-			err = k.put([]byte(":\n\n"))
+			err = k.put([]byte(":\n"))
 		case <-gone:
 			k.session.end(closing{code: codeGone})
 		case <-k.killed:
@@ -142,9 +170,9 @@ func (k *stream) serve(gone <-chan struct{}) {
 	}
 }
 
-// flush sends all that is queued, and why the stream ends if it does: in the same
-// write, so that a slow client gets no more time for it.
-func (k *stream) flush(w *writer) (closing, error) {
+// flush sends all that is queued, and why the stream ends if it does: in the same write, so that a slow client gets no
+// more time for it.
+func (k *stream) flush(w *writeBuffers) (closing, error) {
 	for {
 		batch, more, why := k.session.take(w.batch)
 		w.batch, w.buf = batch, w.buf[:0]
@@ -189,9 +217,8 @@ func (c closing) message() *message {
 	return note(append(data, '}'))
 }
 
-// appendServerSent appends one message in the form of the stream. Events have
-// no name there, so that a browser's onmessage gets them all, also of kinds to
-// come; what the notifier itself says has its kind as name.
+// appendServerSent appends one message in the form of the stream. Events have no name there, so that a browser's
+// onmessage gets them all, also of kinds to come; what the notifier itself says has its kind as name.
 func appendServerSent(b []byte, it item) []byte {
 	if !it.isEvent() {
 		b = append(append(b, "event: "...), it.kind()...)
@@ -213,8 +240,8 @@ func (m *message) kind() []byte {
 	return kind
 }
 
-// cursor is the one in the message, if there is one. It is the last member with
-// the name and needs no escapes, so nothing else can look like it.
+// cursor is the one in the message, if there is one. It is the last member with the name and needs no escapes, so
+// nothing else can look like it.
 func (m *message) cursor() []byte {
 	const name = `"cursor":"`
 	start := bytes.LastIndex(m.text(), []byte(name))

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -138,7 +140,8 @@ func TestServerSentEvents(t *testing.T) {
 	w := newWorld(t, nil)
 	all := openSSE(t, w.Notifier, "user_id", "ada")
 	one := openSSE(t, w.Notifier, "user_id", "ada", "task_id", "x")
-	if h := all.answer.Header; h.Get("Cache-Control") != "no-store, no-transform" || h.Get("X-Accel-Buffering") != "no" || h.Get("X-Content-Type-Options") != "nosniff" {
+	if h := all.answer.Header; h.Get("Cache-Control") != "no-store, no-transform" || h.Get("X-Accel-Buffering") != "no" ||
+		h.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("headers %v: a proxy may gather or keep it", h)
 	}
 	if !all.hello.Recovered {
@@ -216,10 +219,10 @@ func TestServerSentEventsRefused(t *testing.T) {
 		status int
 		says   string
 	}{
-		{nil, 400, "user_id is missing"},
-		{[]string{"user_id", "u", "since", "yesterday"}, 400, "since must be"},
-		{[]string{"user_id", "u", "Last-Event-ID:", "17"}, 400, "since must be"},
-		{[]string{"user_id", "u", "task_id", "a b"}, 400, "task_id must be"},
+		{nil, 422, "user_id is missing"},
+		{[]string{"user_id", "u", "since", "yesterday"}, 422, "since must be"},
+		{[]string{"user_id", "u", "Last-Event-ID:", "17"}, 422, "since must be"},
+		{[]string{"user_id", "u", "task_id", "a b"}, 422, "task_id must be"},
 		{[]string{"user_id", "u", "Origin:", "https://evil.example"}, 403, "CORS_ALLOWED_ORIGINS"},
 	} {
 		res := requestSSE(t, w.Notifier, tt.query...)
@@ -227,7 +230,8 @@ func TestServerSentEventsRefused(t *testing.T) {
 			Status int    `json:"status"`
 			Detail string `json:"detail"`
 		}
-		if err := json.UnmarshalRead(res.Body, &p); err != nil || res.StatusCode != tt.status || p.Status != tt.status || !strings.Contains(p.Detail, tt.says) {
+		if err := json.UnmarshalRead(res.Body, &p); err != nil || res.StatusCode != tt.status || p.Status != tt.status ||
+			!strings.Contains(p.Detail, tt.says) {
 			t.Errorf("%v was answered %d %+v, %v; want %d that says %q", tt.query, res.StatusCode, p, err, tt.status, tt.says)
 		}
 	}
@@ -236,18 +240,75 @@ func TestServerSentEventsRefused(t *testing.T) {
 		t.Errorf("the page's browser is told %q", got)
 	}
 	openSSE(t, w.Notifier, "user_id", "u")
-	if res := requestSSE(t, w.Notifier, "user_id", "u"); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
-		t.Errorf("one too many was answered %d", res.StatusCode)
-	}
+	postponed(t, requestSSE(t, w.Notifier, "user_id", "u"), "Try again later")
 	page.answer.Body.Close() // its place is free when the server has noticed
 	for deadline := time.Now().Add(patience); ; {
-		if requestSSE(t, w.Notifier, "user_id", "u").StatusCode == http.StatusOK {
+		if text, err := bufio.NewReader(requestSSE(t, w.Notifier, "user_id", "u").Body).ReadString('{'); err == nil &&
+			strings.Contains(text, "event: hello") {
 			return
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the place was not given back")
 		}
 	}
+}
+
+// postponed reads an answer that a browser comes back after: a stream that says when and
+// why, and ends. Some of its decoders make an event of every block.
+func postponed(t *testing.T, res *http.Response, why string) {
+	t.Helper()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("answered %d %v, %q, %v; a browser never comes back after that", res.StatusCode, res.Header, body, err)
+	}
+	form := regexp.MustCompile(`^retry: [0-9]{4,5}\nevent: closing\ndata: ` +
+		`\{"kind":"closing","code":1013,"reason":"[^"]+"\}\n\n$`)
+	if !form.Match(body) || !strings.Contains(string(body), why) {
+		t.Errorf("the stream is %q, want one closing that says %q", body, why)
+	}
+}
+
+// Naive decoders make an event of every block, and fail where it has no data.
+func TestEveryBlockHasData(t *testing.T) {
+	w := newWorld(t, func(c *notifier.Config) { c.PingInterval = 5 * time.Millisecond })
+	k := requestSSE(t, w.Notifier, "user_id", "ada")
+	lines := bufio.NewScanner(k.Body)
+	data, comments := false, 0
+	for lines.Scan() {
+		switch line := lines.Text(); {
+		case line == "":
+			if !data {
+				t.Fatalf("a block without data, after %d comments", comments)
+			}
+			data = false
+		case strings.HasPrefix(line, "data:"):
+			data = true
+			if strings.Contains(line, "the last") {
+				return
+			}
+		case strings.HasPrefix(line, ":"):
+			if comments++; comments == 3 {
+				w.fence(0, 1).say("ada", "t", "the last")
+			}
+		}
+	}
+	t.Fatalf("the stream has ended: %v", lines.Err())
+}
+
+// Clients without a way to send a header say in the query where they were. It counts
+// more than since, which is where their address began.
+func TestLastEventIDInTheQuery(t *testing.T) {
+	w := newWorld(t, nil)
+	o := w.fence(0, 1)
+	first := openSSE(t, w.Notifier, "user_id", "ada")
+	o.say("ada", "t", "one")
+	first.expect("one")
+	o.say("ada", "t", "two")
+	again := openSSE(t, w.Notifier, "user_id", "ada", "since", "now", "lastEventId", first.id)
+	again.expect("two")
+	openSSE(t, w.Notifier, "user_id", "ada", "since", first.id).expect("two")
+	o.say("ada", "t", "three")
+	openSSE(t, w.Notifier, "user_id", "ada", "lastEventId", first.id, "Last-Event-ID:", again.id).expect("three")
 }
 
 func TestServerSentEventsSlowClient(t *testing.T) {
@@ -267,7 +328,8 @@ func TestServerSentEventsSlowClient(t *testing.T) {
 			break
 		}
 		if e.name == "resume" { // the same place: nothing between was left out
-			if e, err := slow.tryNext(); err != nil || e.code != notifier.CloseSlow || !strings.Contains(e.Reason, "last cursor") {
+			if e, err := slow.tryNext(); err != nil || e.code != notifier.CloseSlow ||
+				!strings.Contains(e.Reason, "last cursor") {
 				t.Errorf("after where to go on comes %+v, %v", e, err)
 			}
 			break

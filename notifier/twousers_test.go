@@ -21,7 +21,8 @@ import (
 func TestTwoUsersAuthOn(t *testing.T) {
 	g := newGuarded(t, nil)
 	twoUsers(t, g.world, func(user string) ask { return ask{token: g.token(user, time.Hour)} }, func(r *rapid.T, a *ask) {
-		a.user = rapid.SampledFrom([]string{"", "", "alice", "bob", "Bob", "*", "bob\x00", "root", "alice,bob"}).Draw(r, "user")
+		a.user = rapid.SampledFrom([]string{"", "", "alice", "bob", "Bob", "*", "bob\x00", "root", "alice,bob"}).Draw(r,
+			"user")
 		a.token = g.token("alice", time.Hour)
 		if rapid.IntRange(0, 3).Draw(r, "with a ticket") == 0 {
 			_, a.ticket = g.ticket(a.token, "")
@@ -29,7 +30,8 @@ func TestTwoUsersAuthOn(t *testing.T) {
 		}
 		a.moreUser = rapid.SampledFrom([]string{"", "", "bob", "alice", "bob "}).Draw(r, "more of")
 		a.moreSay = rapid.SampledFrom([]string{
-			"", "", `{"kind":"auth","token":"` + g.token("bob", -time.Hour) + `"}`, `{"kind":"auth","user_id":"bob","token":"` + g.token("alice", time.Hour) + `"}`,
+			"", "", `{"kind":"auth","token":"` + g.token("bob", -time.Hour) + `"}`,
+			`{"kind":"auth","user_id":"bob","token":"` + g.token("alice", time.Hour) + `"}`,
 		}).Draw(r, "and says")
 	})
 }
@@ -41,7 +43,8 @@ func TestTwoUsersAuthOff(t *testing.T) {
 	twoUsers(t, w, func(user string) ask { return ask{user: user} }, func(r *rapid.T, a *ask) {
 		a.user = "alice"
 		a.moreTask = rapid.SampledFrom([]string{"", "bobs", "both"}).Draw(r, "more of")
-		a.moreSay = rapid.SampledFrom([]string{"", `{"kind":"subscribe","id":"b","user_id":"bob","since":"earliest"}`, `{"kind":"auth","user_id":"bob"}`}).Draw(r, "and says")
+		a.moreSay = rapid.SampledFrom([]string{"", `{"kind":"subscribe","id":"b","user_id":"bob","since":"earliest"}`,
+			`{"kind":"auth","user_id":"bob"}`}).Draw(r, "and says")
 	})
 }
 
@@ -67,7 +70,7 @@ func twoUsers(t *testing.T, w *world, as func(string) ask, who func(*rapid.T, *a
 			cursors = append(cursors, c.next().Cursor)
 		}
 	}
-	all := ears()
+	all := receivers()
 	names := slices.Sorted(maps.Keys(all))
 	rapid.Check(t, func(r *rapid.T) {
 		var a ask
@@ -76,8 +79,8 @@ func twoUsers(t *testing.T, w *world, as func(string) ask, who func(*rapid.T, *a
 		a.since = rapid.SampledFrom(cursors).Draw(r, "since")
 		a.task = rapid.SampledFrom([]string{"", "", "both", "bobs", "alices"}).Draw(r, "task")
 		a.batch = rapid.SampledFrom([]string{"", "", "", "bob"}).Draw(r, "batch")
-		heard := listen(t, w, owners, a, how, all[how])
-		text := strings.Join(heard, "\n")
+		received := listen(t, w, owners, a, how, all[how])
+		text := strings.Join(received, "\n")
 		if strings.Contains(text, "of bob") || strings.Contains(text, `"user_id":"bob"`) {
 			r.Fatalf("%s, %+v: %s", how, a, text)
 		}
@@ -86,8 +89,9 @@ func twoUsers(t *testing.T, w *world, as func(string) ask, who func(*rapid.T, *a
 	for _, how := range names {
 		a := as("alice")
 		a.since = "earliest"
-		if text := strings.Join(listen(t, w, owners, a, how, all[how]), "\n"); !strings.Contains(text, "of alice") || strings.Contains(text, "of bob") {
-			t.Errorf("over %s alice has heard %s", how, text)
+		if text := strings.Join(listen(t, w, owners, a, how, all[how]), "\n"); !strings.Contains(text, "of alice") ||
+			strings.Contains(text, "of bob") {
+			t.Errorf("over %s alice has received %s", how, text)
 		}
 	}
 }
@@ -99,19 +103,20 @@ func inBatch(r *kgo.Record) *kgo.Record {
 }
 
 // listen lets events happen while the transport connects and after, until it has
-// heard the end: an event that it is told of if it is told of any.
-func listen(t *testing.T, w *world, owners []*owner, a ask, how string, hear func(*testing.T, *notifier.Notifier, ask, string) []string) []string {
+// received the end: an event that it is told of if it is told of any.
+func listen(t *testing.T, w *world, owners []*owner, a ask, how string,
+	receive func(*testing.T, *notifier.Notifier, ask, string) []string) []string {
 	t.Helper()
 	done := make(chan []string, 1)
-	go func() { done <- hear(t, w.Notifier, a, how) }()
+	go func() { done <- receive(t, w.Notifier, a, how) }()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	for i := 0; ; i++ {
 		select {
-		case heard := <-done:
-			return heard
+		case received := <-done:
+			return received
 		case <-ticker.C:
 			o := owners[i%len(owners)]
 			for _, user := range []string{"bob", "alice"} {
@@ -121,7 +126,7 @@ func listen(t *testing.T, w *world, owners []*owner, a ask, how string, hear fun
 				w.produce(inBatch(o.record("alice", schemas.KindState, task, "end")))
 			}
 		case <-deadline.C:
-			t.Fatalf("%s, %+v: no end was heard", how, a)
+			t.Fatalf("%s, %+v: no end was received", how, a)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/aiecs/tasklane/internal/journal"
 	"github.com/aiecs/tasklane/internal/kafka"
+	lanes "github.com/aiecs/tasklane/internal/lane"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -49,7 +49,7 @@ const (
 // Config describes a processor. Registry, Lanes and WorkerID must be given;
 // durations of zero take their defaults.
 type Config struct {
-	Kafka    kafka.Config
+	Kafka    Kafka
 	Topics   schemas.Topics
 	Lanes    []Lane
 	Registry *Registry
@@ -71,6 +71,9 @@ type Config struct {
 	// ShortWait is the longest wait, of a retry or of not_before, that is spent in
 	// the run queue, 5 s by default; longer ones go to tasks.scheduled.
 	ShortWait time.Duration
+	// Artifacts keeps files and large results, nil if there is no store in common with the API: results
+	// go into events then, and may have 1 MiB.
+	Artifacts Artifacts
 	// Dir is where long waiting tasks are kept out of memory, in files that are
 	// of no use after this process; memory if empty.
 	Dir string
@@ -88,8 +91,29 @@ type Config struct {
 	// that always do: none, exhausted (the default) or all.
 	DeadLetterFailures string
 	Logger             *slog.Logger
+}
 
-	controls *governor // the processor's; nil allows everything
+// Kafka says how the brokers are reached: Brokers, as host:port, is all that must be given.
+type Kafka = kafka.Config
+
+// KafkaSecurity is TLS and SASL, ready for use in [Kafka.Security]; see [NewKafkaSecurity].
+type KafkaSecurity = kafka.Security
+
+// KafkaSecurityConfig are the settings of a [KafkaSecurity]: certificates, user and password, or
+// where tokens come from.
+type KafkaSecurityConfig = kafka.SecurityConfig
+
+// KafkaTokenClient gets the tokens of OAUTHBEARER from an issuer.
+type KafkaTokenClient = kafka.TokenClient
+
+// KafkaDialer opens the connections to brokers, as [net.Dialer.DialContext] does.
+type KafkaDialer = kafka.Dialer
+
+// NewKafkaSecurity checks the settings and reads every file once. It connects to nothing. It is
+// nil for settings that ask for nothing. Its errors call the settings by the names of the
+// command's flags, such as --kafka-ca.
+func NewKafkaSecurity(c KafkaSecurityConfig) (*KafkaSecurity, error) {
+	return kafka.NewSecurity(c) //nolint:wrapcheck // it says which setting
 }
 
 func (c *Config) setDefaults() {
@@ -107,6 +131,9 @@ func (c *Config) setDefaults() {
 	}
 }
 
+// minSessionTimeout is what the Kafka client takes. Brokers may ask for more: Apache Kafka does for 6 s.
+const minSessionTimeout = 100 * time.Millisecond
+
 func (c *Config) validate() error {
 	var names []string
 	for _, lane := range c.Lanes {
@@ -122,10 +149,12 @@ func (c *Config) validate() error {
 		return errors.New("no worker id given")
 	case c.SessionTimeout < 0 || c.DrainTimeout < 0 || c.ShortWait < 0 || c.StallTimeout < 0:
 		return errors.New("session, drain and stall timeouts and the short wait must not be negative")
-	case !journal.LetterPolicy(c.DeadLetterFailures).Valid():
+	case c.SessionTimeout > 0 && c.SessionTimeout < minSessionTimeout:
+		return fmt.Errorf("session timeout %v: give it at least %v", c.SessionTimeout, minSessionTimeout)
+	case !lanes.DeadLetterPolicy(c.DeadLetterFailures).Valid():
 		return fmt.Errorf("dead letters of failures %q: use none, exhausted or all", c.DeadLetterFailures)
 	}
-	if err := journal.Protocol(c.GroupProtocol).Validate(); err != nil {
+	if err := lanes.Protocol(c.GroupProtocol).Validate(); err != nil {
 		return err
 	}
 	if err := (limits{c.SoftTimeLimit, c.TimeLimit, c.HeartbeatLimit}).validate(); err != nil {

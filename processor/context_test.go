@@ -23,9 +23,9 @@ func TestTotalsAreSummed(t *testing.T) {
 	var events []*schemas.Event
 	c := contextOf(`{}`, &events)
 	for _, u := range []schemas.Usage{
-		{Model: "small", InputTokens: 10, OutputTokens: 2, CostUSD: 0.5},
-		{Model: "large", InputTokens: 5, OutputTokens: 3, CostUSD: 0.25},
-		{Model: "small", InputTokens: 1, OutputTokens: math.MaxInt64},
+		{Model: "small", InputTokens: 10, CachedTokens: 4, OutputTokens: 2, CostPicodollars: new(int64(500))},
+		{Model: "large", InputTokens: 5, OutputTokens: 3, ReasoningTokens: 1, CostPicodollars: new(int64(250))},
+		{Model: "small", InputTokens: 1, OutputTokens: math.MaxInt64, CostPicodollars: new(int64(0)), Estimated: true},
 	} {
 		if err := c.Usage(t.Context(), u); err != nil {
 			t.Fatal(err)
@@ -50,8 +50,10 @@ func TestTotalsAreSummed(t *testing.T) {
 	end := &schemas.Event{Metrics: &schemas.Metrics{QueuedMS: 1, RunMS: 2}}
 	c.Totals().Fill(end)
 	want := &schemas.Event{
-		Usage:   &schemas.Usage{Model: "small, large", InputTokens: 16, OutputTokens: math.MaxInt64, CostUSD: 0.75},
-		Files:   []schemas.File{{Path: "a.txt", Operation: "read", Bytes: 12}, {Path: "b.txt", Operation: "delete"}, {Path: "a.txt", Operation: "write", Bytes: 3}},
+		Usage: &schemas.Usage{Model: "small, large", InputTokens: 16, CachedTokens: 4, OutputTokens: math.MaxInt64,
+			ReasoningTokens: 1, CostPicodollars: new(int64(750)), Estimated: true},
+		Files: []schemas.File{{Path: "a.txt", Operation: "read", Bytes: 12}, {Path: "b.txt", Operation: "delete"},
+			{Path: "a.txt", Operation: "write", Bytes: 3}},
 		Metrics: &schemas.Metrics{QueuedMS: 1, RunMS: 2, Own: map[string]float64{"pages": 4, "cache_hits": 0.5}},
 	}
 	if diff := cmp.Diff(want, end); diff != "" {
@@ -106,7 +108,8 @@ func TestLargestTerminalEventFits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	end := &schemas.Event{Result: jsontext.Value(`"` + strings.Repeat("x", 1<<20-2) + `"`), Error: strings.Repeat("\x01", 8<<10)}
+	end := &schemas.Event{Result: jsontext.Value(`"` + strings.Repeat("x", 1<<20-2) + `"`),
+		Error: strings.Repeat("\x01", 8<<10)}
 	c.Totals().Fill(end)
 	encoded, err := end.Encode()
 	if err != nil || len(encoded) > schemas.MaxEventBytes-64<<10 {
@@ -132,12 +135,15 @@ func TestReportsThatAreRefused(t *testing.T) {
 	long := strings.Repeat("x", 256<<10+1)
 	for want, err := range map[string]error{
 		"report output: more than":        c.Output(ctx, long),
+		"not a JSON array":                c.OutputData(ctx, "x", jsontext.Value(`{}`)),
+		"is not a JSON array":             c.OutputData(ctx, "x", jsontext.Value(`[1`)),
+		"more than 262144 bytes":          c.OutputData(ctx, "x", jsontext.Value("["+long+"]")),
 		"report log: more than":           c.Log(ctx, "info", long),
 		`level "loud" is none of`:         c.Log(ctx, "loud", "hello"),
 		"NaN is no percentage":            c.Progress(ctx, schemas.Progress{Percent: math.NaN()}),
 		"model must be named":             c.Usage(ctx, schemas.Usage{}),
 		"tokens and cost must not":        c.Usage(ctx, schemas.Usage{Model: "m", InputTokens: -1}),
-		"report usage: tokens and cost":   c.Usage(ctx, schemas.Usage{Model: "m", CostUSD: math.Inf(1)}),
+		"report usage: tokens and cost":   c.Usage(ctx, schemas.Usage{Model: "m", CostPicodollars: new(int64(-1))}),
 		`operation "move" is none of`:     c.File(schemas.File{Path: "a", Operation: "move"}),
 		"the path must have":              c.File(schemas.File{Path: "a\x00", Operation: "read"}),
 		"record file: the path":           c.File(schemas.File{Path: strings.Repeat("a", 1025), Operation: "read"}),
@@ -165,7 +171,8 @@ func TestLoggerSaysWhoseLineItIs(t *testing.T) {
 	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	c := contextOf(`{}`, nil, processor.WithLogger(base), processor.WithTraceparent(trace))
 	c.Logger().Info("halfway")
-	for _, want := range []string{"task_id=t ", "user_id=ada", "service=shop/orders", "attempt=1", "trace_id=4bf92f3577b34da6a3ce929d0e0e4736", "msg=halfway"} {
+	for _, want := range []string{"task_id=t ", "user_id=ada", "service=shop/orders", "attempt=1",
+		"trace_id=4bf92f3577b34da6a3ce929d0e0e4736", "msg=halfway"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%s has no %s", out.String(), want)
 		}
@@ -215,5 +222,24 @@ func TestContextIsSafeForConcurrentUse(t *testing.T) {
 	all.Wait()
 	if totals := c.Totals(); len(seen) != 8 || totals.Usage.InputTokens != 8 || totals.Files[0].Bytes != 8 {
 		t.Errorf("%v, %+v", seen, totals)
+	}
+}
+
+// TestInputAsItWasSent: a handler may ask for the JSON itself, and what it changes there is its own.
+func TestInputAsItWasSent(t *testing.T) {
+	const sent = `{ "b": 1, "a": [null] }`
+	task := &schemas.Task{TaskID: "t", UserID: "u", InputData: jsontext.Value(sent)}
+	c := processor.NewContext(task, "fast", 1, nil)
+	var input jsontext.Value
+	if err := c.Input(&input); err != nil || string(input) != sent {
+		t.Fatalf("%s, %v", input, err)
+	}
+	input[0] = '['
+	if string(task.InputData) != sent {
+		t.Error("the handler has changed the task")
+	}
+	options := jsontext.Value(`{}`)
+	if err := c.Options(&options); err != nil || string(options) != `{}` {
+		t.Errorf("nothing was sent: %s, %v", options, err)
 	}
 }

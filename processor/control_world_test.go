@@ -84,7 +84,8 @@ func TestCancel(t *testing.T) {
 	}
 	for _, id := range []string{"early", "queued", "waiting", "running"} {
 		end := w.end(id)
-		if end.Status != schemas.Cancelled || end.ErrorCode != schemas.CodeCancelled || end.Error != "cancelled by test: not needed" {
+		if end.Status != schemas.Cancelled || end.ErrorCode != schemas.CodeCancelled ||
+			end.Error != "cancelled by test: not needed" {
 			t.Errorf("%s ended %s %s %q", id, end.Status, end.ErrorCode, end.Error)
 		}
 		if id != "running" && len(ran.of(id)) != 0 {
@@ -163,4 +164,39 @@ func TestPauseLimitAndKillSwitch(t *testing.T) {
 	w.control(&schemas.Control{Kind: schemas.ControlKillSwitch, Target: name, Off: true})
 	w.sendKeyed("k", task("b4", "once"))
 	w.end("b4")
+}
+
+// A flood of one user's cancels, of tasks that never come, leaves another's alone: it
+// ends its task when that comes.
+func TestAFloodOfCancelsVoidsNoOther(t *testing.T) {
+	w, ran := newWorld(t), newCounts()
+	w.start(nil, blocking(ran))
+	w.cancel("mine") // of user-1, acknowledged first and the first to expire
+	expires := schemas.AtTime(time.Now().Add(7 * 24 * time.Hour))
+	const flood = 95_000
+	records := make([]*kgo.Record, flood)
+	for n := range records {
+		c := &schemas.Control{
+			Kind: schemas.ControlCancel, Target: schemas.Target{Type: schemas.TargetTask, UserID: "mallory",
+				TaskID: fmt.Sprintf("%036d", n)},
+			Time: schemas.AtTime(time.Now()), ExpiresAt: &expires,
+		}
+		value, err := c.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		records[n] = &kgo.Record{Topic: w.topics.Control(), Key: []byte(c.Key()), Value: value}
+	}
+	if err := w.client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	// A cancel written last has been read when its task ends; then all before it have.
+	w.sendKeyed("k", task("last", "block"))
+	w.untilStatus("last", schemas.Running)
+	w.cancel("last")
+	w.end("last")
+	w.sendKeyed("k", task("mine", "once"))
+	if end := w.end("mine"); end.Status != schemas.Cancelled || len(ran.of("mine")) != 0 {
+		t.Errorf("ended %s after %d runs", end.Status, len(ran.of("mine")))
+	}
 }

@@ -14,7 +14,8 @@ import (
 
 // execute runs a task as a processor would, for these examples; tests of
 // services use package processortest.
-func execute(service processor.Service, task schemas.Task, options ...processor.ContextOption) (result jsontext.Value, err error) {
+func execute(service processor.Service, task schemas.Task, options ...processor.ContextOption) (result jsontext.Value,
+	err error) {
 	registry, err := processor.NewRegistry(service)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,8 @@ func ExampleMethod() {
 	greet := func(_ context.Context, _ *processor.Context, in input) (string, error) {
 		return "Hello, " + in.Name, nil
 	}
-	service := processor.Service{Mode: "demo", Name: "greeter", Methods: map[string]processor.Handler{"greet": processor.Method(greet)}}
+	service := processor.Service{Mode: "demo", Name: "greeter",
+		Methods: map[string]processor.Handler{"greet": processor.Method(greet)}}
 
 	for _, sent := range []string{`{"name": "Ada"}`, `{"name": 5}`, `{"nam": "Ada"}`} {
 		result, err := execute(service, schemas.Task{TaskName: "greet", InputData: jsontext.Value(sent)})

@@ -2,40 +2,33 @@ package processor
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aiecs/tasklane/internal/control"
-	"github.com/aiecs/tasklane/internal/journal"
+	lanes "github.com/aiecs/tasklane/internal/lane"
 	"github.com/aiecs/tasklane/internal/runqueue"
+	"github.com/aiecs/tasklane/internal/shard"
 	"github.com/aiecs/tasklane/schemas"
 )
 
 // governor makes the lanes obey task-control: cancels, pauses, kill switches and
-// limits, those of before its start and those that come. The nil governor allows
-// everything.
+// limits, those of before its start and those that come.
 type governor struct {
 	controls *control.Controls
 	lanes    []*lane
+	holds    *shard.Holds // what holds tasks now, by holdOf; confined to run
+	paused   atomic.Bool  // there is such
 
-	mu sync.RWMutex
-	// doom is the cancels by the identity that shards know, with when they expire.
-	doom    map[journal.Identity]time.Time
-	sweepAt int // how many there are when those that have expired are dropped
-	// missed are cancels that came while a shard was being taken over; all that
-	// are in force are tried again if there are too many. Both are confined to run.
-	missed    map[control.Identity]struct{}
-	missedAll bool
+	mu sync.Mutex
+	// taken are shards that have yet to hear what was asked for before they were taken over.
+	taken  map[*lanes.OwnedShard]*lane
+	untold chan struct{} // has a value when there is one
+	// caps are how many tasks of services run at once, which the services themselves say.
+	caps     map[string]int
+	recapped chan struct{} // has a value when there are others
 }
-
-// missedRetry is how often they are tried again, maxMissed how many are kept one
-// by one.
-const (
-	missedRetry = 200 * time.Millisecond
-	maxMissed   = 10_000
-)
 
 // ruleID names a rule of a queue.
 type ruleID struct {
@@ -48,49 +41,35 @@ func newGovernor(c *Config) (*governor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &governor{
-		controls: controls, doom: map[journal.Identity]time.Time{}, missed: map[control.Identity]struct{}{},
-	}, nil
+	return &governor{controls: controls, taken: map[*lanes.OwnedShard]*lane{}, untold: make(chan struct{}, 1),
+		caps: map[string]int{}, recapped: make(chan struct{}, 1)}, nil
 }
 
-func (g *governor) cancelled(t *schemas.Task) *stoppedError {
-	if g == nil {
-		return nil
-	}
-	if c, yes := g.controls.Cancelled(t.UserID, t.TaskID); yes {
+func (g *governor) cancelled(userID, taskID string) *stoppedError {
+	if c, yes := g.controls.Cancelled(userID, taskID); yes {
 		return cancelledBy(&c)
 	}
 	return nil
 }
 
-func (g *governor) verdict(t *schemas.Task, lane string) control.Verdict {
-	if g == nil {
-		return control.Verdict{}
-	}
-	return g.controls.Verdict(t, lane)
-}
-
 // refused is why a task may not run at all, nil if it may.
 func (g *governor) refused(t *schemas.Task, lane string) *stoppedError {
-	if v := g.verdict(t, lane); v.Action == control.Refuse {
+	if v := g.controls.Verdict(t, lane); v.Action == control.Refuse {
 		return blockedBy(v.Control)
 	}
 	return nil
 }
 
-// doomed reports whether a task was cancelled that only its identity is known of.
-func (g *governor) doomed(id journal.Identity) bool {
-	if g == nil {
-		return false
+// takenOver has a shard told what was asked for before it was taken over. It does not block.
+func (g *governor) takenOver(l *lane, h *lanes.OwnedShard) {
+	g.mu.Lock()
+	g.taken[h] = l
+	g.mu.Unlock()
+	select {
+	case g.untold <- struct{}{}:
+	default:
 	}
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	expires, ok := g.doom[id]
-	return ok && time.Now().Before(expires)
 }
-
-// holds reports whether the control of a key still lets nothing start.
-func (g *governor) holds(key string) bool { return g != nil && g.controls.Holds(key) }
 
 // run follows the controls until the context ends. What was in force at the
 // start is obeyed before started is called.
@@ -106,16 +85,18 @@ func (g *governor) run(ctx context.Context, started func()) error {
 	case err := <-ended:
 		return err
 	}
-	again := time.NewTicker(missedRetry)
-	defer again.Stop()
 	for {
 		select {
 		case err := <-ended:
 			return err
 		case <-changes.Changed():
 			g.obey(changes.Take())
-		case <-again.C:
-			g.cancel(g.takeMissed())
+		case <-g.untold:
+			g.catchUp()
+		case <-g.recapped:
+			for _, l := range g.lanes {
+				l.setRules(g.rules(l))
+			}
 		}
 	}
 }
@@ -125,100 +106,112 @@ func (g *governor) obey(c control.Change) {
 	if c.Everything {
 		c.Cancels = g.allCancels()
 	}
-	g.note(c)
-	g.cancel(c.Cancels)
-	if !c.Rules {
-		return
+	if c.Rules {
+		g.readHolds()
 	}
 	for _, l := range g.lanes {
+		held := l.held()
+		for _, id := range c.Cancels {
+			l.cancel(held, id)
+		}
+		if !c.Rules {
+			continue
+		}
 		l.setRules(g.rules(l))
-		held := l.consumer.Held()
-		l.recheck(held)
 		for _, h := range held {
-			h.Unhold()
+			h.SetHolds(g.holds)
+			l.recheck(h)
+		}
+		select {
+		case l.ruled <- struct{}{}:
+		default:
 		}
 	}
 }
 
-// takeMissed are the cancels to try again.
-func (g *governor) takeMissed() (ids []control.Identity) {
-	if g.missedAll {
-		ids = g.allCancels()
-	} else {
-		ids = slices.Collect(maps.Keys(g.missed))
+// catchUp tells shards that were taken over what holds, and ends what was cancelled
+// meanwhile.
+func (g *governor) catchUp() {
+	g.mu.Lock()
+	taken := g.taken
+	g.taken = map[*lanes.OwnedShard]*lane{}
+	g.mu.Unlock()
+	cancels := g.allCancels()
+	for h, l := range taken {
+		h.SetHolds(g.holds)
+		for _, id := range cancels {
+			l.cancel([]*lanes.OwnedShard{h}, id)
+		}
 	}
-	g.missedAll = false
-	clear(g.missed)
+}
+
+func (g *governor) allCancels() (ids []schemas.TaskKey) {
+	g.controls.Cancels(func(id schemas.TaskKey, _ time.Time) { ids = append(ids, id) })
 	return ids
 }
 
-// cancel ends the tasks wherever a lane holds them.
-func (g *governor) cancel(ids []control.Identity) {
-	if len(ids) == 0 {
-		return
-	}
-	for _, l := range g.lanes {
-		held := l.consumer.Held()
-		for _, id := range ids {
-			if !l.cancel(held, id) {
-				g.miss(id)
+// readHolds notes the pauses, and limits of none, that are in force.
+func (g *governor) readHolds() {
+	var all []shard.Hold
+	g.eachRule(func(c *schemas.Control) {
+		if !c.Holds() {
+			return
+		}
+		h := shard.Hold{Name: holdOf(c), Target: c.Target}
+		if c.ExpiresAt != nil {
+			h.Until = c.ExpiresAt.Time
+		}
+		all = append(all, h)
+	})
+	g.holds = shard.NewHolds(all)
+	g.paused.Store(len(all) > 0)
+}
+
+// eachRule visits the pauses and limits in force. Cancels, of which there may be a hundred
+// thousand, are none.
+func (g *governor) eachRule(visit func(*schemas.Control)) {
+	for _, kind := range []schemas.ControlKind{schemas.ControlPause, schemas.ControlLimits} {
+		for after := ""; ; {
+			page, next := g.controls.List(kind, after, 1000)
+			for _, c := range page {
+				visit(c)
+			}
+			if after = next; after == "" {
+				break
 			}
 		}
 	}
 }
 
-func (g *governor) miss(id control.Identity) {
-	if g.missed[id] = struct{}{}; len(g.missed) > maxMissed {
-		g.missedAll = true
-		clear(g.missed)
-	}
-}
-
-func (g *governor) allCancels() (ids []control.Identity) {
-	after := ""
-	for {
-		page, next := g.controls.List(schemas.ControlCancel, after, 1000)
-		for _, c := range page {
-			ids = append(ids, control.Identity{UserID: c.Target.UserID, TaskID: c.Target.TaskID})
-		}
-		if after = next; after == "" {
-			return ids
-		}
-	}
-}
-
-// note keeps the identities of what was cancelled.
-func (g *governor) note(c control.Change) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if c.Everything {
-		clear(g.doom)
-	}
-	for _, id := range c.Cancels {
-		if one, ok := g.controls.Cancelled(id.UserID, id.TaskID); ok {
-			g.doom[journal.IdentityOf(id.UserID, id.TaskID)] = one.ExpiresAt.Time
-		}
-	}
-	if len(g.doom) < g.sweepAt {
-		return
-	}
-	now := time.Now()
-	maps.DeleteFunc(g.doom, func(_ journal.Identity, expires time.Time) bool { return !now.Before(expires) })
-	g.sweepAt = max(2*len(g.doom), maxMissed)
-}
-
 // rules are the queue's rules by what is in force.
 func (g *governor) rules(l *lane) map[ruleID]runqueue.Rule {
 	rules := map[ruleID]runqueue.Rule{}
-	after := ""
-	for {
-		page, next := g.controls.List("", after, 1000)
-		for _, c := range page {
-			l.addRule(rules, c)
+	g.eachRule(func(c *schemas.Control) { l.addRule(rules, c) })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for service, most := range g.caps {
+		id := ruleID{runqueue.Service, service}
+		rule, known := rules[id]
+		if !known {
+			rule = l.defaultRule(id.kind)
 		}
-		if after = next; after == "" {
-			return rules
-		}
+		rule.MaxRunning = smaller(rule.MaxRunning, most)
+		rules[id] = rule
+	}
+	return rules
+}
+
+// setCap bounds how many tasks of a service run at once in each lane; 0 is no bound.
+func (g *governor) setCap(service string, most int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.caps[service] == most {
+		return
+	}
+	g.caps[service] = most
+	select {
+	case g.recapped <- struct{}{}:
+	default:
 	}
 }
 
@@ -298,42 +291,25 @@ func (l *lane) setRules(rules map[ruleID]runqueue.Rule) {
 	l.rules = rules
 }
 
-// cancel ends a task wherever the lane holds it; false if a shard cannot say yet
-// whether it does.
-func (l *lane) cancel(held []*journal.Held, id control.Identity) bool {
-	why := l.config.controls.cancelled(&schemas.Task{UserID: id.UserID, TaskID: id.TaskID})
+// cancel ends a task wherever the shards hold it, if it is still to be.
+func (l *lane) cancel(held []*lanes.OwnedShard, id schemas.TaskKey) {
+	why := l.governor.cancelled(id.UserID, id.TaskID)
 	if why == nil {
-		return true // it has expired: what waits goes on waiting
+		return
 	}
-	known := true
 	for _, h := range held {
-		j, at, sure := h.Find(journal.IdentityOf(id.UserID, id.TaskID))
-		known = known && sure
-		if j == nil {
-			continue
+		if found, ok := h.Cancel(id); ok {
+			l.end(h, found, why)
 		}
-		l.stop(h, j, at, why)
 	}
-	return known
 }
 
-// recheck ends what is held of what a kill switch refuses. What waits for its
+// recheck ends what a shard holds of what a kill switch refuses. What waits for its
 // time is looked at when that comes.
-func (l *lane) recheck(held []*journal.Held) {
-	type found struct {
-		job *journal.Job
-		at  any
-		why *stoppedError
-	}
-	for _, h := range held {
-		var stops []found
-		h.Each(func(j *journal.Job, at any) {
-			if why := l.config.controls.refused(j.Task, l.name); why != nil {
-				stops = append(stops, found{j, at, why})
-			}
-		})
-		for _, s := range stops {
-			l.stop(h, s.job, s.at, s.why)
+func (l *lane) recheck(h *lanes.OwnedShard) {
+	for _, found := range h.Found() {
+		if why := l.governor.refused(found.Task, l.name); why != nil {
+			l.end(h, found, why)
 		}
 	}
 }

@@ -9,29 +9,33 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
-	"github.com/aiecs/tasklane/internal/journal"
+	lanes "github.com/aiecs/tasklane/internal/lane"
 	"github.com/aiecs/tasklane/internal/runqueue"
+	"github.com/aiecs/tasklane/internal/shard"
 	"github.com/aiecs/tasklane/schemas"
 )
 
 // lane starts the jobs that its shards offer, as slots become free. It is the
-// [journal.Runner] of its lane's consumer.
+// [lanes.Runner] of its lane's consumer.
 type lane struct {
 	name    string
 	ordered bool
 	// caps of running tasks, 0 for none
 	maxPerUser, maxPerService int
 	config                    *Config
+	governor                  *governor
 	log                       *slog.Logger
-	queue                     *runqueue.Queue
-	services                  map[serviceKey]terms
+	queue                     *runqueue.Queue[*queued]
+	services                  map[serviceKey]*terms
 	meter                     *meter
-	crew                      *crew
+	pool                      *workerPool
+	submits                   *lanes.Submitter
 	stacks                    stacks
-	consumer                  *journal.Consumer // set before anything runs
-	watch                     *watch
+	consumer                  atomic.Pointer[lanes.Consumer] // nil before the topics are there
+	stalls                    *stallDetector
 	begun                     atomic.Uint64 // tasks that were begun so far
 	rules                     map[ruleID]runqueue.Rule
+	ruled                     chan struct{} // has a value when there are other rules
 }
 
 // terms are what a service's tasks run under in a lane.
@@ -39,22 +43,36 @@ type terms struct {
 	name   string // "mode/service"
 	slots  int
 	limits limits
+	admit  Admit // nil if nobody is to be asked
+	// described is what the service says of its tasks; nil for one that is not here.
+	described *atomic.Pointer[described]
 }
 
 // queued is a job in the queue.
 type queued struct {
-	item runqueue.Item
-	held *journal.Held
-	job  *journal.Job
+	item  runqueue.Item[*queued]
+	lane  *lane
+	held  *lanes.OwnedShard
+	job   *shard.Job
+	terms *terms
 }
 
-func newLane(c *Config, l Lane, suspects *runqueue.Gate, set *metrics.Set) *lane {
+// End implements [lanes.Work].
+func (q *queued) End(lanes.End) (working bool) {
+	q.lane.queue.Remove(&q.item)
+	return false
+}
+
+func newLane(c *Config, l Lane, g *governor, suspects *runqueue.Gate, set *metrics.Set) *lane {
 	made := &lane{
-		name: l.Name, maxPerUser: l.MaxPerUser, maxPerService: l.MaxPerService, ordered: l.Ordering == OrderingUser, config: c, log: c.Logger.With("lane", l.Name),
-		services: map[serviceKey]terms{}, meter: newMeter(set, l.Name, c.Registry),
+		name: l.Name, maxPerUser: l.MaxPerUser, maxPerService: l.MaxPerService, ordered: l.Ordering == OrderingUser,
+		config: c, governor: g, log: c.Logger.With("lane", l.Name),
+		ruled: make(chan struct{}, 1), services: map[serviceKey]*terms{}, meter: newMeter(set, l.Name, c.Registry),
 	}
-	made.crew = newCrew(made.run)
-	made.queue = runqueue.New(runqueue.Config{Slots: l.Slots, Ordered: made.ordered, Gate: suspects, Drop: made.drop})
+	made.pool = newWorkerPool(made.run)
+	made.queue = runqueue.New(runqueue.Config[*queued]{
+		Slots: l.Slots, Ordered: made.ordered, Gate: suspects, Drop: made.drop,
+	})
 	made.queue.SetRule(runqueue.User, "", runqueue.Rule{MaxRunning: l.MaxPerUser})
 	made.queue.SetRule(runqueue.Service, "", runqueue.Rule{MaxRunning: l.MaxPerService})
 	general := limits{l.SoftTimeLimit, l.TimeLimit, l.HeartbeatLimit}.
@@ -64,70 +82,68 @@ func newLane(c *Config, l Lane, suspects *runqueue.Gate, set *metrics.Set) *lane
 			made.log.Warn("service takes more slots than the lane has; its tasks run alone",
 				"service", key.mode+"/"+key.name, "takes", s.Slots, "slots", l.Slots)
 		}
-		made.services[key] = terms{key.mode + "/" + key.name, s.Slots, limits{s.SoftTimeLimit, s.TimeLimit, s.HeartbeatLimit}.over(general)}
+		own := limits{s.SoftTimeLimit, s.TimeLimit, s.HeartbeatLimit}
+		made.services[key] = &terms{key.mode + "/" + key.name, s.Slots, own.over(general), s.Admit,
+			c.Registry.described[key]}
 	}
-	made.watch = &watch{name: l.Name, lane: made, limit: c.StallTimeout, log: made.log}
+	made.stalls = &stallDetector{name: l.Name, lane: made, limit: c.StallTimeout, log: made.log}
 	return made
 }
 
-// Offer implements [journal.Runner].
+// held are the shards that the lane holds now.
+func (l *lane) held() []*lanes.OwnedShard {
+	if c := l.consumer.Load(); c != nil {
+		return c.Owned()
+	}
+	return nil
+}
+
+// Offer implements [lanes.Runner].
 //
 // What no attempt is worth leaves the queue without waiting for a slot.
-func (l *lane) Offer(h *journal.Held, j *journal.Job) {
+func (l *lane) Offer(h *lanes.OwnedShard, j *shard.Job) lanes.Work {
 	t := j.Task
-	terms, known := l.services[serviceKey{t.Mode, t.Service}]
-	if !known {
-		terms.name = t.Mode + "/" + t.Service
+	under := l.services[serviceKey{t.Mode, t.Service}]
+	if under == nil {
+		under = &terms{name: t.Mode + "/" + t.Service}
 	}
-	next := &queued{held: h, job: j, item: runqueue.Item{
-		User: t.UserID, Service: terms.name, Task: t.TaskName, Priority: t.PriorityOrDefault(),
-		Cost: terms.slots, Order: j.Offset, Suspect: j.Suspect(),
-		NotBefore: j.NotBefore, Holds: j.Attempt > 0,
+	next := &queued{lane: l, held: h, job: j, terms: under, item: runqueue.Item[*queued]{
+		User: t.UserID, Service: under.name, Task: t.TaskName, Priority: t.PriorityOrDefault(),
+		Cost: under.slots, Order: j.Offset, Suspect: j.Suspect(),
+		At: lanes.DeliveryOf(j).Since(j.Created), NotBefore: j.NotBefore, Holds: j.Attempt > 0,
 	}}
 	next.item.Value = next
-	j.Payload.(*journal.Delivery).Work = next
 	if t.ExpiresAt != nil {
 		next.item.Expires = t.ExpiresAt.Time
 	}
 	switch {
-	case l.config.controls.cancelled(t) != nil:
-		next.item.Expires = time.Unix(0, 1) // drop says why
+	case l.governor.cancelled(t.UserID, t.TaskID) != nil:
+		next.item.Drop = runqueue.Cancelled
 	case t.ExpiresAt == nil || time.Now().Before(t.ExpiresAt.Time):
-		_, why := l.refusal(t)
-		next.item.Refused = why != nil
+		if _, why := l.refusal(t); why != nil {
+			next.item.Drop = runqueue.Refused
+		}
 	}
 	l.queue.Push(&next.item)
+	return next
 }
 
-// Start implements [journal.Runner].
-func (l *lane) Start(_ *journal.Held, j *journal.Job) {
-	work := workOf(j)
-	work.started = time.Now()
-	work.attempt, work.checkpoints = j.Attempt, j.Remembered()
-	l.meter.of(j.Task).active.Inc()
-	l.crew.run(work)
+// Forget implements [lanes.Runner].
+func (l *lane) Forget(h *lanes.OwnedShard) {
+	l.queue.RemoveIf(func(i *runqueue.Item[*queued]) bool { return i.Value.held == h })
 }
 
-// Stop implements [journal.Runner].
-func (l *lane) Stop(_ *journal.Held, j *journal.Job) {
-	work := workOf(j)
-	work.cancel(ErrHandedOver)
-	work.free()
+// Duplicate implements [lanes.Runner].
+func (l *lane) Duplicate(j *shard.Job) { l.meter.of(j.Task).duplicates.Inc() }
+
+// DeadLettered implements [lanes.Runner].
+func (l *lane) DeadLettered(j *shard.Job, reason schemas.ErrorCode, why string) {
+	l.meter.deadLetter(reason).Inc()
+	l.logLetter(j, reason, why)
 }
 
-// Forget implements [journal.Runner].
-func (l *lane) Forget(h *journal.Held) {
-	l.queue.RemoveIf(func(i *runqueue.Item) bool { return i.Value.(*queued).held == h })
-}
-
-// Duplicate implements [journal.Runner].
-func (l *lane) Duplicate(j *journal.Job) { l.meter.of(j.Task).duplicates.Inc() }
-
-// Doomed implements [journal.Runner].
-func (l *lane) Doomed(id journal.Identity) bool { return l.config.controls.doomed(id) }
-
-// Holds implements [journal.Runner]: it is a pause, or a limit of none, that holds.
-func (l *lane) Holds(control string) bool { return l.config.controls.holds(control) }
+// TakenOver implements [lanes.Runner].
+func (l *lane) TakenOver(h *lanes.OwnedShard) { l.governor.takenOver(l, h) }
 
 // dispatch starts queued jobs until the context ends.
 func (l *lane) dispatch(ctx context.Context) {
@@ -136,7 +152,7 @@ func (l *lane) dispatch(ctx context.Context) {
 		if !ok {
 			return
 		}
-		l.begin(item.Value.(*queued))
+		l.begin(item.Value)
 	}
 }
 
@@ -146,37 +162,42 @@ func (l *lane) begin(next *queued) {
 	if l.paused(next) {
 		return
 	}
-	w := l.newWork(next)
-	if !next.held.Begin(next.job, w) {
-		l.queue.Done(&next.item)
+	grant, ok := l.admitted(next)
+	if !ok {
+		return
+	}
+	a := l.newAttempt(next)
+	a.grant = grant
+	if !next.held.Begin(next.job, a) {
+		a.free()
 		return
 	}
 	l.begun.Add(1)
 }
 
-// drop ends a job that no attempt is worth: nothing here can run it, or it has
-// expired.
-func (l *lane) drop(item *runqueue.Item, why runqueue.Why) {
-	next := item.Value.(*queued)
-	h, j := next.held, next.job
-	if stop := l.config.controls.cancelled(j.Task); stop != nil {
-		l.end(h, j, stop)
+// drop ends a job that no attempt is worth: it was cancelled or has expired, or
+// nothing here can run it.
+func (l *lane) drop(item *runqueue.Item[*queued], why runqueue.Why) {
+	h, j := item.Value.held, item.Value.job
+	t := j.Task
+	if stop := l.governor.cancelled(t.UserID, t.TaskID); stop != nil {
+		l.end(h, lanes.Found{Job: j, Task: t}, stop)
 		return
 	}
 	if why == runqueue.Expired {
-		if h.Conclude(j, func(s *journal.Shard) *schemas.Event { return expiredEvent(s, j) }) {
-			l.meter.of(j.Task).ended(schemas.Cancelled)
-		}
+		l.endAs(h, lanes.Found{Job: j, Task: t}, lanes.End{
+			Status: schemas.Cancelled, Code: schemas.CodeExpired, Error: "expires_at had passed before it was started",
+			Message: "Expired before it was started: " + t.TaskName,
+		}, nil)
 		return
 	}
-	code, err := l.refusal(j.Task)
+	code, err := l.refusal(t)
 	if err == nil { // what stood against it has gone meanwhile
-		item.Refused = false
+		item.Drop = runqueue.Kept
 		l.queue.Push(item)
 		return
 	}
-	l.log.Warn("task refused", "task_id", j.Task.TaskID, "user_id", j.Task.UserID, "code", code, "error", err)
-	l.meter.of(j.Task).ended(schemas.Failed)
+	l.meter.of(t).ended(schemas.Failed)
 	h.Refuse(j, code, err)
 }
 
@@ -187,7 +208,7 @@ func (l *lane) refusal(t *schemas.Task) (schemas.ErrorCode, error) {
 		err = &UnsupportedError{Member: member}
 	}
 	if err == nil {
-		if stop := l.config.controls.refused(t, l.name); stop != nil {
+		if stop := l.governor.refused(t, l.name); stop != nil {
 			return stop.code, stop
 		}
 		return "", nil
@@ -205,7 +226,7 @@ const leaveBehind = time.Second
 // settle waits for the handlers to return. Those that ignore their context are
 // left behind: they end with the process, and nothing they report counts.
 func (l *lane) settle() {
-	if !l.crew.settle(leaveBehind) {
+	if !l.pool.settle(leaveBehind) {
 		l.log.Warn("handlers that ignore their context were left behind")
 	}
 }

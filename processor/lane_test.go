@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aiecs/tasklane/internal/logtest"
 	"github.com/aiecs/tasklane/processor"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -154,13 +155,16 @@ func TestLimitsOfAService(t *testing.T) {
 	}
 	w.start(nil,
 		processor.Service{Mode: "debug", Name: "soft", Execute: finishes, SoftTimeLimit: beat / 4},
-		processor.Service{Mode: "debug", Name: "test", HeartbeatLimit: beat, Methods: map[string]processor.Handler{"silent": silent, "lively": lively}})
-	w.send(schemas.LaneFast, bytes.Replace(task("soft", "any"), []byte(`"test"`), []byte(`"soft"`), 1), task("silent", "silent"), task("lively", "lively"))
+		processor.Service{Mode: "debug", Name: "test", HeartbeatLimit: beat,
+			Methods: map[string]processor.Handler{"silent": silent, "lively": lively}})
+	w.send(schemas.LaneFast, bytes.Replace(task("soft", "any"), []byte(`"test"`), []byte(`"soft"`), 1),
+		task("silent", "silent"), task("lively", "lively"))
 	if end := w.end("soft"); end.Status != schemas.Completed || string(end.Result) != `"in time"` {
 		t.Errorf("soft ended %s %s", end.Status, end.Error)
 	}
 	end := w.end("silent")
-	if end.Status != schemas.TimedOut || end.ErrorCode != schemas.CodeTimeLimit || end.Error != "heartbeat limit reached: the service reported nothing for 1s" {
+	if end.Status != schemas.TimedOut || end.ErrorCode != schemas.CodeTimeLimit ||
+		end.Error != "heartbeat limit reached: the service reported nothing for 1s" {
 		t.Errorf("silent ended %s %s %s", end.Status, end.ErrorCode, end.Error)
 	}
 	if end := w.end("lively"); end.Status != schemas.Completed {
@@ -171,7 +175,7 @@ func TestLimitsOfAService(t *testing.T) {
 // TestRunawayIsReportedWithItsStack, and counted for as long as it runs.
 func TestRunawayIsReportedWithItsStack(t *testing.T) {
 	w := newWorld(t)
-	log := lockedBuffer{written: make(chan struct{}, 1)}
+	var log logtest.Buffer
 	release := make(chan struct{})
 	p, stop := w.startProcessor(func(c *processor.Config) {
 		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -181,13 +185,14 @@ func TestRunawayIsReportedWithItsStack(t *testing.T) {
 	}}))
 	w.send(schemas.LaneFast, task("r", "ignores", `"time_limit_ms":200`))
 	w.end("r")
-	log.await(t, "processor_test.runAway")
+	log.Await(t, deadline, "processor_test.runAway")
 	metrics := func() string {
 		var b bytes.Buffer
 		p.WritePrometheus(&b)
 		return b.String()
 	}
-	for _, want := range []string{"tasklane_runaway_tasks 1\n", "tasklane_runaway_tasks_total 1\n", `tasklane_queue_slots_free{lane="fast"} 4` + "\n", `tasklane_queue_parked{lane="fast",reason="user"} 0`} {
+	for _, want := range []string{"tasklane_runaway_tasks 1\n", "tasklane_runaway_tasks_total 1\n",
+		`tasklane_queue_slots_free{lane="fast"} 4` + "\n", `tasklane_queue_parked{lane="fast",reason="user"} 0`} {
 		if !strings.Contains(metrics(), want) {
 			t.Errorf("no %q in the metrics", want)
 		}
@@ -200,39 +205,3 @@ func TestRunawayIsReportedWithItsStack(t *testing.T) {
 }
 
 func runAway(release <-chan struct{}) { <-release }
-
-// lockedBuffer is a log that can be waited for.
-type lockedBuffer struct {
-	mu      sync.Mutex
-	b       bytes.Buffer
-	written chan struct{} // has a value when there is more
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	select {
-	case l.written <- struct{}{}:
-	default:
-	}
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) has(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.b.String(), text)
-}
-
-// await waits for a text.
-func (l *lockedBuffer) await(t *testing.T, text string) {
-	t.Helper()
-	timeout := time.After(deadline)
-	for !l.has(text) {
-		select {
-		case <-l.written:
-		case <-timeout:
-			t.Fatalf("waited %v for %q in the log", deadline, text)
-		}
-	}
-}

@@ -53,13 +53,14 @@ func TestLetterTellsOfEveryAttempt(t *testing.T) {
 	if err := json.Unmarshal(headerOf(w.letters[0], schemas.HeaderHistory), &said); err != nil {
 		t.Fatal(err)
 	}
-	if said.Attempts != 3 || said.Failed != 2 || len(said.History) != 3 {
+	if said.Attempts != 3 || said.Failed != 3 || len(said.History) != 3 {
 		t.Fatalf("%+v", said)
 	}
 	first, workers := said.History[0].Worker, []string{"worker-1", "worker-2"}
 	for n, e := range said.History {
 		want := fmt.Sprintf("busy (%d)", n+1)
-		if e.Attempt != n+1 || e.End != "failed" || !strings.HasPrefix(e.Error, want) || e.Started.IsZero() || e.Ended.Before(e.Started) || !slices.Contains(workers, e.Worker) {
+		if e.Attempt != n+1 || e.End != "failed" || !strings.HasPrefix(e.Error, want) || e.Started.IsZero() ||
+			e.Ended.Before(e.Started) || !slices.Contains(workers, e.Worker) {
 			t.Errorf("attempt %d is told as %+v", n+1, e)
 		}
 	}

@@ -15,21 +15,11 @@ type limits struct{ soft, hard, heartbeat time.Duration }
 // heartbeatGrace is how long a handler that reported nothing has to return.
 const heartbeatGrace = 5 * time.Second
 
-// over are these limits where they are given, else the base's. Given alone, a
-// soft limit beyond the base's hard one moves it, and a hard limit brings its
-// soft one along, as they do in a task.
+// over are these limits where they are given, else the base's. Given alone, a soft or a hard
+// limit brings the other along as it does in a task.
 func (l limits) over(base limits) limits {
-	const maxLead = 30 * time.Second
-	switch {
-	case l.soft > 0 && l.hard > 0:
-		base.soft, base.hard = l.soft, l.hard
-	case l.hard > 0:
-		base.soft, base.hard = l.hard-min(l.hard/10, maxLead), l.hard
-	case l.soft > 0:
-		if l.soft > base.hard {
-			base.hard = l.soft + min(l.soft/10, maxLead)
-		}
-		base.soft = l.soft
+	if l.soft > 0 || l.hard > 0 {
+		base.soft, base.hard = schemas.TimeLimits(l.soft, l.hard, base.hard)
 	}
 	if l.heartbeat > 0 {
 		base.heartbeat = l.heartbeat
@@ -49,8 +39,11 @@ func (l limits) validate() error {
 
 // limitsOf are the limits of one attempt of a task: its own, else its service's,
 // the lane's, the processor's.
-func (l *lane) limitsOf(t *schemas.Task) limits {
-	all := l.services[serviceKey{t.Mode, t.Service}].limits
+func (under *terms) limitsOf(t *schemas.Task) limits {
+	all := under.limits
+	if under.described != nil {
+		all = under.described.Load().limits[t.TaskName].over(all)
+	}
 	all.soft, all.hard = t.Limits(all.soft, all.hard)
 	return all
 }
@@ -64,12 +57,14 @@ type limitError struct {
 }
 
 // limitReached wraps the error of a handler that was told to stop by a limit.
-func (w *work) limitReached(err error) error {
-	switch cause := context.Cause(w.ctx); {
+func (a *attempt) limitReached(err error) error {
+	switch cause := context.Cause(a.ctx); {
+	case errors.Is(cause, ErrTimeLimit) && time.Since(a.started) >= a.limits.hard:
+		return HardLimited(a.limits.hard)
 	case errors.Is(cause, ErrTimeLimit):
-		return &limitError{w.limits.soft, ErrTimeLimit, schemas.CodeSoftTimeLimit, err}
+		return &limitError{a.limits.soft, ErrTimeLimit, schemas.CodeSoftTimeLimit, err}
 	case errors.Is(cause, ErrHeartbeat):
-		return &limitError{w.limits.heartbeat, ErrHeartbeat, schemas.CodeTimeLimit, err}
+		return &limitError{a.limits.heartbeat, ErrHeartbeat, schemas.CodeTimeLimit, err}
 	}
 	return err
 }
@@ -82,7 +77,8 @@ func (e *limitError) Error() string {
 	case e.code == schemas.CodeSoftTimeLimit:
 		text = "soft " + text
 	}
-	if e.err != nil && !errors.Is(e.err, e.cause) && !errors.Is(e.err, context.DeadlineExceeded) && !errors.Is(e.err, context.Canceled) {
+	told := errors.Is(e.err, e.cause) || errors.Is(e.err, context.DeadlineExceeded) || errors.Is(e.err, context.Canceled)
+	if e.err != nil && !told {
 		text += ": " + e.err.Error()
 	}
 	return text
@@ -92,23 +88,23 @@ func (e *limitError) Error() string {
 // goroutine: the handler is left behind, its slot is freed, and whatever it
 // still reports is dropped. It goes on holding its memory, and a goroutine, until
 // it returns or the process ends.
-func (l *lane) timeOut(w *work, goroutine string, why *limitError) {
-	w.cancel(why.cause)
-	w.runaway.Store(true)
+func (l *lane) timeOut(a *attempt, goroutine string, why *limitError) {
+	a.cancel(why.cause)
+	a.runaway.Store(true)
 	l.meter.running.Inc()
-	if !l.conclude(w, outcome{err: why}) {
-		l.returned(w)
+	if !l.conclude(a, outcome{err: why}) {
+		l.returned(a)
 		return
 	}
-	t := w.job.Task
+	t := a.job.Task
 	l.meter.runaways.Inc()
 	l.log.Error("handler ignored its time limit and was left behind", "task_id", t.TaskID, "user_id", t.UserID,
-		"service", t.Mode+"/"+t.Service, "limit", why.limit, "stack", l.stacks.of(goroutine, w.started))
+		"service", t.Mode+"/"+t.Service, "limit", why.limit, "stack", l.stacks.of(goroutine, a.started))
 }
 
 // returned notes that a runaway is none any more.
-func (l *lane) returned(w *work) {
-	if w.runaway.CompareAndSwap(true, false) {
+func (l *lane) returned(a *attempt) {
+	if a.runaway.CompareAndSwap(true, false) {
 		l.meter.running.Dec()
 	}
 }

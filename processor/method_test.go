@@ -49,7 +49,8 @@ func place(_ context.Context, c *processor.Context, in order) (receipt, error) {
 
 // contextOf is the context of a first attempt whose reports go to events.
 func contextOf(input string, events *[]*schemas.Event, options ...processor.ContextOption) *processor.Context {
-	t := &schemas.Task{TaskID: "t", UserID: "ada", TaskName: "place", Mode: "shop", Service: "orders", InputData: jsontext.Value(input)}
+	t := &schemas.Task{TaskID: "t", UserID: "ada", TaskName: "place", Mode: "shop", Service: "orders",
+		InputData: jsontext.Value(input)}
 	return processor.NewContext(t, "fast", 1, func(_ context.Context, e *schemas.Event) error {
 		if events != nil {
 			*events = append(*events, e)
@@ -107,7 +108,10 @@ func TestMethodTakesMoreIfItsInputDoes(t *testing.T) {
 		Item string         `json:"item"`
 		Rest jsontext.Value `json:",embed"`
 	}
-	handler := processor.Method(func(_ context.Context, _ *processor.Context, in open) (string, error) { return string(in.Rest), nil })
+	handler := processor.Method(func(_ context.Context, _ *processor.Context, in open) (string,
+		error) {
+		return string(in.Rest), nil
+	})
 	if got, err := handler(t.Context(), contextOf(`{"item":"tea","more":1}`, nil)); err != nil || got != `{"more":1}` {
 		t.Errorf("got %v, %v", got, err)
 	}

@@ -70,7 +70,8 @@ func TestEveryKindOfEndHasItsStatusAndCode(t *testing.T) {
 		{"fails", "", schemas.Failed, schemas.CodeServiceError, "no such page"},
 		{"panics", "", schemas.Failed, schemas.CodePanic, "out of range"},
 		{"leaves", "", schemas.Failed, schemas.CodePanic, "ended its goroutine"},
-		{"waits", `"soft_time_limit_ms":270,"time_limit_ms":20000`, schemas.TimedOut, schemas.CodeSoftTimeLimit, "soft time limit of 270ms"},
+		{"waits", `"soft_time_limit_ms":270,"time_limit_ms":20000`, schemas.TimedOut, schemas.CodeSoftTimeLimit,
+			"soft time limit of 270ms"},
 		{"ignores", `"time_limit_ms":300`, schemas.TimedOut, schemas.CodeTimeLimit, "time limit of 300ms"},
 		{"unwritable", "", schemas.Failed, schemas.CodeServiceError, "as JSON"},
 		{"huge", "", schemas.Failed, schemas.CodeServiceError, "at most 1048576"},
@@ -91,7 +92,8 @@ func TestEveryKindOfEndHasItsStatusAndCode(t *testing.T) {
 	for i, test := range tests {
 		end := w.end(fmt.Sprint("t", i))
 		if end.Status != test.status || end.ErrorCode != test.code || !strings.Contains(end.Error, test.text) {
-			t.Errorf("%s %s: %s %s %q; want %s %s %q", test.name, test.extra, end.Status, end.ErrorCode, end.Error, test.status, test.code, test.text)
+			t.Errorf("%s %s: %s %s %q; want %s %s %q", test.name, test.extra, end.Status, end.ErrorCode, end.Error, test.status,
+				test.code, test.text)
 		}
 	}
 }
@@ -107,7 +109,8 @@ func TestRecordWithoutIDsGoesToTheDeadLettersOnly(t *testing.T) {
 		for _, h := range letter.Headers {
 			headers[h.Key] = string(h.Value)
 		}
-		if headers[schemas.HeaderReason] != "invalid_task" || headers[schemas.HeaderError] == "" || headers[schemas.HeaderTopic] != w.topics.Lane("fast") {
+		if headers[schemas.HeaderReason] != "invalid_task" || headers[schemas.HeaderError] == "" ||
+			headers[schemas.HeaderTopic] != w.topics.Lane("fast") {
 			t.Errorf("letter %q has headers %v", letter.Value, headers)
 		}
 	}
@@ -140,7 +143,8 @@ func TestRepeatedTaskIsRecordedNotRun(t *testing.T) {
 
 func TestReportsReachTheUserInOrder(t *testing.T) {
 	w := newWorld(t)
-	w.start(nil, handlers(map[string]processor.Handler{"stream": func(ctx context.Context, c *processor.Context) (any, error) {
+	w.start(nil, handlers(map[string]processor.Handler{"stream": func(ctx context.Context, c *processor.Context) (any,
+		error) {
 		for i := range 500 {
 			if err := c.Output(ctx, fmt.Sprint(i)); err != nil {
 				return nil, err

@@ -10,6 +10,124 @@ import (
 	"github.com/aiecs/tasklane/schemas"
 )
 
+// mark is what an error says should be done about it. Marks may be wrapped into
+// one another and into other errors; the outermost decides, because it was set
+// by whoever knew most of the task.
+type mark interface {
+	error
+	mark()
+}
+
+func markOf(err error) (m mark) {
+	errors.As(err, &m)
+	return m
+}
+
+// RetryableError marks an error that another attempt may not meet.
+type RetryableError struct {
+	Err error
+	// After is the least time to wait before the next attempt; 0 leaves it to
+	// the task's policy.
+	After time.Duration
+	// At is the earliest time of the next attempt; zero leaves it to the policy.
+	At time.Time
+}
+
+func (e *RetryableError) Error() string { return textOf(e.Err) }
+
+// Unwrap is the error that was marked.
+func (e *RetryableError) Unwrap() error { return e.Err }
+
+func (*RetryableError) mark() {}
+
+// PermanentError marks an error that no attempt will get around.
+type PermanentError struct{ Err error }
+
+func (e *PermanentError) Error() string { return textOf(e.Err) }
+
+// Unwrap is the error that was marked.
+func (e *PermanentError) Unwrap() error { return e.Err }
+
+func (*PermanentError) mark() {}
+
+// LostError says that the process which worked on the task for the service has ended, or had to be ended. The attempt
+// counts as one that was lost with its worker: the task is tried again, alone among its kind, and ends as worker_lost
+// after three of them, or one more than its max_attempts if that is less. Service authors use [Lost].
+type LostError struct{ Err error }
+
+func (e *LostError) Error() string { return textOf(e.Err) }
+
+// Unwrap is the error that was marked.
+func (e *LostError) Unwrap() error { return e.Err }
+
+func (*LostError) mark() {}
+
+// SnoozeError puts a task back to waiting without an attempt having failed.
+type SnoozeError struct {
+	// For is how long to wait, Until until when; the later of both counts.
+	For   time.Duration
+	Until time.Time
+	// Waits says what for; nil is for its time.
+	Waits *Wait
+}
+
+func (e *SnoozeError) Error() string {
+	if !e.Until.IsZero() {
+		return "snoozed until " + e.Until.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("snoozed for %v", e.For)
+}
+
+func (*SnoozeError) mark() {}
+
+// textOf is the text of what a mark is around, "" if that is nothing.
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// Retryable marks err as worth another attempt, after the wait of the task's
+// retry policy. Errors without a mark end the task. Nil stays nil, here and for
+// the other marks.
+//
+// Where marks are wrapped into one another, the outermost decides: a Permanent
+// inside a Retryable is retried, a Retryable inside a Permanent is not. Of
+// errors that are joined, the first marked one decides.
+func Retryable(err error) error { return marked(err, &RetryableError{Err: err}) }
+
+// RetryAfter marks err as worth another attempt that comes no earlier than d
+// from now, as a provider's Retry-After asks. A year is the most that is waited.
+func RetryAfter(err error, d time.Duration) error {
+	return marked(err, &RetryableError{Err: err, After: d})
+}
+
+// RetryAt is [RetryAfter] with a time.
+func RetryAt(err error, t time.Time) error { return marked(err, &RetryableError{Err: err, At: t}) }
+
+// Permanent marks err as not worth another attempt, even if something inside it
+// is marked as retryable.
+func Permanent(err error) error { return marked(err, &PermanentError{Err: err}) }
+
+// Lost marks err as the end of a process that worked on the task: see [LostError].
+func Lost(err error) error { return marked(err, &LostError{Err: err}) }
+
+// Snooze ends the attempt without a failure: the task waits for d, 10 ms at
+// least and a year at most, and runs again. A snoozed attempt does not count
+// towards max_attempts, so a task that polls should have an expires_at.
+func Snooze(d time.Duration) error { return &SnoozeError{For: d} }
+
+// SnoozeUntil is [Snooze] with a time.
+func SnoozeUntil(t time.Time) error { return &SnoozeError{Until: t} }
+
+func marked(err error, as mark) error {
+	if err == nil {
+		return nil
+	}
+	return as
+}
+
 // Bounds of waiting. The longest is a year, so that a mistaken Retry-After does
 // not keep a task for ever.
 const (
@@ -33,7 +151,9 @@ type RetryPolicy struct {
 }
 
 func defaultRetryPolicy() RetryPolicy {
-	return RetryPolicy{MaxAttempts: schemas.DefaultMaxAttempts, Backoff: time.Second, MaxBackoff: 5 * time.Minute, Multiplier: 2}
+	return RetryPolicy{
+		MaxAttempts: schemas.DefaultMaxAttempts, Backoff: time.Second, MaxBackoff: 5 * time.Minute, Multiplier: 2,
+	}
 }
 
 func (p *RetryPolicy) validate() error {
@@ -120,6 +240,7 @@ type Failure struct {
 // attempt at At if Retry or Snooze, else its end.
 type Decision struct {
 	Retry  bool
+	Lost   bool // of Retry: the attempt has not failed, but was lost
 	Snooze bool
 	At     time.Time
 	// Why is for people, and not empty.
@@ -131,12 +252,14 @@ func (d Decision) Again() bool { return d.Retry || d.Snooze }
 
 // Decide applies the error's mark, the retry policy and the task's expiry.
 func (f Failure) Decide() Decision {
-	switch mark := verdictOf(f.Err).(type) {
+	switch mark := markOf(f.Err).(type) {
 	case *SnoozeError:
 		at := latest(f.Now.Add(minSnooze), f.Now.Add(min(mark.For, maxWait)), earliest(mark.Until, f.Now.Add(maxWait)))
 		return f.unlessExpired(Decision{Snooze: true, At: at, Why: mark.Error()})
 	case *RetryableError:
 		return f.retry(mark)
+	case *LostError:
+		return f.unlessExpired(Decision{Retry: true, Lost: true, At: f.Now, Why: "the attempt was lost with its worker"})
 	case *PermanentError:
 		return Decision{Why: "the error is marked as permanent"}
 	}
@@ -149,7 +272,8 @@ func (f Failure) retry(mark *RetryableError) Decision {
 	case f.Failed >= policy.MaxAttempts:
 		return Decision{Why: fmt.Sprintf("all %d attempts have failed", policy.MaxAttempts)}
 	case f.Runs > policy.MaxAttempts:
-		return Decision{Why: fmt.Sprintf("%d attempts have failed and %d were lost with their worker", f.Failed, f.Runs-f.Failed)}
+		lost := f.Runs - f.Failed
+		return Decision{Why: fmt.Sprintf("%d attempts have failed and %d were lost with their worker", f.Failed, lost)}
 	}
 	random := f.Random
 	if random == nil {
@@ -158,7 +282,8 @@ func (f Failure) retry(mark *RetryableError) Decision {
 	longest := policy.longest(max(f.Failed, 1))
 	wait := min(time.Duration(random()*float64(longest)), longest)
 	at := latest(f.Now.Add(min(wait, maxWait)), f.Now.Add(min(mark.After, maxWait)), earliest(mark.At, f.Now.Add(maxWait)))
-	return f.unlessExpired(Decision{Retry: true, At: at, Why: fmt.Sprintf("attempt %d of %d failed", f.Failed, policy.MaxAttempts)})
+	why := fmt.Sprintf("attempt %d of %d failed", f.Failed, policy.MaxAttempts)
+	return f.unlessExpired(Decision{Retry: true, At: at, Why: why})
 }
 
 // unlessExpired gives up what would start when nobody wants it any more.

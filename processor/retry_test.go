@@ -35,17 +35,19 @@ func TestOutermostMarkDecides(t *testing.T) {
 		err           error
 		retry, snooze bool
 	}{
-		"plain":                        {errBroken, false, false},
-		"retryable":                    {processor.Retryable(errBroken), true, false},
-		"wrapped retryable":            {wrap(processor.Retryable(errBroken)), true, false},
-		"permanent":                    {processor.Permanent(errBroken), false, false},
-		"permanent over retryable":     {processor.Permanent(wrap(processor.Retryable(errBroken))), false, false},
-		"retryable over permanent":     {processor.Retryable(wrap(processor.Permanent(errBroken))), true, false},
-		"snooze":                       {wrap(processor.Snooze(time.Minute)), false, true},
-		"retryable over snooze":        {processor.Retryable(processor.Snooze(time.Minute)), true, false},
-		"permanent over snooze":        {processor.Permanent(processor.Snooze(time.Minute)), false, false},
-		"joined, retryable first":      {errors.Join(errBroken, processor.Retryable(errBroken), processor.Permanent(errBroken)), true, false},
-		"joined, permanent first":      {errors.Join(processor.Permanent(errBroken), processor.Retryable(errBroken)), false, false},
+		"plain":                    {errBroken, false, false},
+		"retryable":                {processor.Retryable(errBroken), true, false},
+		"wrapped retryable":        {wrap(processor.Retryable(errBroken)), true, false},
+		"permanent":                {processor.Permanent(errBroken), false, false},
+		"permanent over retryable": {processor.Permanent(wrap(processor.Retryable(errBroken))), false, false},
+		"retryable over permanent": {processor.Retryable(wrap(processor.Permanent(errBroken))), true, false},
+		"snooze":                   {wrap(processor.Snooze(time.Minute)), false, true},
+		"retryable over snooze":    {processor.Retryable(processor.Snooze(time.Minute)), true, false},
+		"permanent over snooze":    {processor.Permanent(processor.Snooze(time.Minute)), false, false},
+		"joined, retryable first": {errors.Join(errBroken, processor.Retryable(errBroken),
+			processor.Permanent(errBroken)), true, false},
+		"joined, permanent first": {errors.Join(processor.Permanent(errBroken), processor.Retryable(errBroken)), false,
+			false},
 		"retry after inside retryable": {processor.Retryable(processor.RetryAfter(errBroken, time.Hour)), true, false},
 	} {
 		d := failure(c.err).Decide()
@@ -74,11 +76,15 @@ func TestNextAttempt(t *testing.T) {
 		want   time.Duration // 0 is no attempt
 		why    string
 	}{
-		"first":             {nil, processor.Retryable(errBroken), 500 * time.Millisecond, "attempt 1 of 3 failed"},
-		"second":            {retry(func(f *processor.Failure) { f.Failed, f.Runs = 2, 2 }), processor.Retryable(errBroken), time.Second, "attempt 2 of 3"},
-		"third":             {retry(func(f *processor.Failure) { f.Failed, f.Runs = 3, 3 }), processor.Retryable(errBroken), 0, "all 3 attempts have failed"},
-		"lost ones":         {retry(func(f *processor.Failure) { f.Failed, f.Runs = 1, 4 }), processor.Retryable(errBroken), 0, "1 attempts have failed and 3 were lost"},
-		"one lost":          {retry(func(f *processor.Failure) { f.Failed, f.Runs = 2, 3 }), processor.Retryable(errBroken), time.Second, ""},
+		"first": {nil, processor.Retryable(errBroken), 500 * time.Millisecond, "attempt 1 of 3 failed"},
+		"second": {retry(func(f *processor.Failure) { f.Failed, f.Runs = 2, 2 }), processor.Retryable(errBroken),
+			time.Second, "attempt 2 of 3"},
+		"third": {retry(func(f *processor.Failure) { f.Failed, f.Runs = 3, 3 }), processor.Retryable(errBroken),
+			0, "all 3 attempts have failed"},
+		"lost ones": {retry(func(f *processor.Failure) { f.Failed, f.Runs = 1, 4 }), processor.Retryable(errBroken),
+			0, "1 attempts have failed and 3 were lost"},
+		"one lost": {retry(func(f *processor.Failure) { f.Failed, f.Runs = 2, 3 }), processor.Retryable(errBroken),
+			time.Second, ""},
 		"after, later":      {nil, processor.RetryAfter(errBroken, time.Minute), time.Minute, ""},
 		"after, sooner":     {nil, processor.RetryAfter(errBroken, time.Millisecond), 500 * time.Millisecond, ""},
 		"after, much later": {nil, processor.RetryAfter(errBroken, math.MaxInt64), year, ""},
@@ -86,20 +92,24 @@ func TestNextAttempt(t *testing.T) {
 		"at":                {nil, processor.RetryAt(errBroken, noon().Add(time.Hour)), time.Hour, ""},
 		"at, long ago":      {nil, processor.RetryAt(errBroken, time.Time{}.Add(1)), 500 * time.Millisecond, ""},
 		"at, much later":    {nil, processor.RetryAt(errBroken, noon().AddDate(7000, 0, 0)), year, ""},
-		"snooze":            {retry(func(f *processor.Failure) { f.Failed, f.Runs = 3, 4 }), processor.Snooze(time.Hour), time.Hour, "snoozed for 1h"},
-		"snooze, no time":   {nil, processor.Snooze(0), 10 * time.Millisecond, ""},
-		"snooze until":      {nil, processor.SnoozeUntil(noon().Add(time.Minute)), time.Minute, "snoozed until 2026-01-31T12:01:00Z"},
-		"snooze for ever":   {nil, processor.SnoozeUntil(noon().AddDate(9, 0, 0)), year, ""},
+		"snooze": {retry(func(f *processor.Failure) { f.Failed, f.Runs = 3, 4 }), processor.Snooze(time.Hour),
+			time.Hour, "snoozed for 1h"},
+		"snooze, no time": {nil, processor.Snooze(0), 10 * time.Millisecond, ""},
+		"snooze until": {nil, processor.SnoozeUntil(noon().Add(time.Minute)), time.Minute,
+			"snoozed until 2026-01-31T12:01:00Z"},
+		"snooze for ever": {nil, processor.SnoozeUntil(noon().AddDate(9, 0, 0)), year, ""},
 		"service's policy": {retry(func(f *processor.Failure) {
 			f.Policy = &processor.RetryPolicy{Backoff: time.Hour, MaxBackoff: 2 * time.Hour}
 		}), processor.Retryable(errBroken), 30 * time.Minute, "of 3"},
-		"one attempt by it": {retry(func(f *processor.Failure) { f.Policy = &processor.RetryPolicy{MaxAttempts: 1} }), processor.Retryable(errBroken), 0, "all 1"},
+		"one attempt by it": {retry(func(f *processor.Failure) { f.Policy = &processor.RetryPolicy{MaxAttempts: 1} }),
+			processor.Retryable(errBroken), 0, "all 1"},
 		"the task knows more": {retry(func(f *processor.Failure) {
 			f.Policy = &processor.RetryPolicy{MaxAttempts: 1, Backoff: time.Hour, Multiplier: 3}
 			f.Task.Retry = &schemas.Retry{MaxAttempts: pointer(9), MaxBackoffMS: pointer(int64(5000))}
 		}), processor.Retryable(errBroken), 2500 * time.Millisecond, "of 9"},
 		"no backoff": {retry(func(f *processor.Failure) {
-			f.Task.Retry, f.Failed = &schemas.Retry{MaxAttempts: pointer(100), BackoffMS: pointer(int64(0)), Multiplier: pointer(100.0)}, 99
+			f.Task.Retry, f.Failed = &schemas.Retry{MaxAttempts: pointer(100), BackoffMS: pointer(int64(0)),
+				Multiplier: pointer(100.0)}, 99
 		}), processor.RetryAfter(errBroken, 1), 1, ""},
 		"expires first": {retry(func(f *processor.Failure) {
 			f.Task.ExpiresAt = pointer(schemas.AtTime(noon().Add(500 * time.Millisecond)))
@@ -109,7 +119,9 @@ func TestNextAttempt(t *testing.T) {
 			f.Task.ExpiresAt = pointer(schemas.AtTime(noon().Add(501 * time.Millisecond)))
 		}),
 			processor.Retryable(errBroken), 500 * time.Millisecond, ""},
-		"snooze past expiry": {retry(func(f *processor.Failure) { f.Task.ExpiresAt = pointer(schemas.AtTime(noon().Add(time.Minute))) }),
+		"snooze past expiry": {retry(func(f *processor.Failure) {
+			f.Task.ExpiresAt = pointer(schemas.AtTime(noon().Add(time.Minute)))
+		}),
 			processor.Snooze(time.Hour), 0, "the task expires at"},
 	} {
 		f := failure(c.err)
@@ -135,7 +147,8 @@ func TestWaitIsBounded(t *testing.T) {
 		drawn := rapid.Float64Range(0, math.Nextafter(1, 0)).Draw(t, "drawn")
 		f := failure(processor.RetryAfter(errBroken, after))
 		f.Failed, f.Runs, f.Random = failed, failed, drawnNumber(drawn)
-		f.Task.Retry = &schemas.Retry{MaxAttempts: pointer(100), BackoffMS: &backoff, MaxBackoffMS: &most, Multiplier: &multiplier}
+		f.Task.Retry = &schemas.Retry{MaxAttempts: pointer(100), BackoffMS: &backoff, MaxBackoffMS: &most,
+			Multiplier: &multiplier}
 		d := f.Decide()
 		wait := d.At.Sub(f.Now)
 		floor := max(min(after, year), 0)
@@ -161,7 +174,8 @@ func TestFullJitter(t *testing.T) {
 			f.Policy = &processor.RetryPolicy{MaxAttempts: 100}
 			return f.Decide().At.Sub(f.Now)
 		}
-		if wait(0) != 0 || wait(0.25) != whole/4 || wait(math.Nextafter(1, 0)) < whole-1 || wait(math.Nextafter(1, 0)) > whole {
+		if wait(0) != 0 || wait(0.25) != whole/4 || wait(math.Nextafter(1, 0)) < whole-1 ||
+			wait(math.Nextafter(1, 0)) > whole {
 			t.Fatalf("after %d failures: %v, %v, %v of %v", failed, wait(0), wait(0.25), wait(math.Nextafter(1, 0)), whole)
 		}
 	})

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/aiecs/tasklane/processor"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -75,7 +77,8 @@ func TestRetryWaitsInTheQueueOrInTheLog(t *testing.T) {
 			var shape []string
 			for _, e := range w.history("r") {
 				shape = append(shape, fmt.Sprint(e.Status, e.Attempt))
-				if e.Status == schemas.Pending && (e.Waiting == nil || e.Waiting.For != schemas.WaitRetry || e.NextAttemptAt == nil ||
+				if e.Status == schemas.Pending && (e.Waiting == nil || e.Waiting.For != schemas.WaitRetry ||
+					e.NextAttemptAt == nil ||
 					e.Error == "" || e.Deferred != test.deferred) {
 					t.Errorf("a retry is told as %+v, waiting %+v", e, e.Waiting)
 				}
@@ -104,7 +107,8 @@ func TestRetriesEnd(t *testing.T) {
 	w.send(schemas.LaneFast, task("n", "never", `"retry":{"max_attempts":2,"backoff_ms":1}`), task("p", "permanent"))
 	for id, runs := range map[string]int{"n": 2, "p": 1} {
 		end := w.end(id)
-		if end.Status != schemas.Failed || end.ErrorCode != schemas.CodeServiceError || len(ran.of(id)) != runs || end.Attempt != runs {
+		if end.Status != schemas.Failed || end.ErrorCode != schemas.CodeServiceError || len(ran.of(id)) != runs ||
+			end.Attempt != runs {
 			t.Errorf("%s ended %s %s after %d runs at attempt %d", id, end.Status, end.ErrorCode, len(ran.of(id)), end.Attempt)
 		}
 	}
@@ -113,12 +117,13 @@ func TestRetriesEnd(t *testing.T) {
 func TestSnoozeDoesNotCount(t *testing.T) {
 	w := newWorld(t)
 	ran := newCounts()
-	w.start(short(time.Nanosecond, t), handlers(map[string]processor.Handler{"later": func(_ context.Context, t *processor.Context) (any, error) {
-		if n := ran.start(t.Task().TaskID); n < 5 {
-			return nil, processor.Snooze(10 * time.Millisecond)
-		}
-		return t.Attempt(), nil
-	}}))
+	w.start(short(time.Nanosecond, t),
+		handlers(map[string]processor.Handler{"later": func(_ context.Context, t *processor.Context) (any, error) {
+			if n := ran.start(t.Task().TaskID); n < 5 {
+				return nil, processor.Snooze(10 * time.Millisecond)
+			}
+			return t.Attempt(), nil
+		}}))
 	w.send(schemas.LaneFast, task("s", "later", `"retry":{"max_attempts":1}`))
 	if end := w.end("s"); end.Status != schemas.Completed || end.Attempt != 1 || len(ran.of("s")) != 5 {
 		t.Errorf("ended %s at attempt %d after %d runs: %s", end.Status, end.Attempt, len(ran.of("s")), end.Error)
@@ -137,8 +142,10 @@ func TestWaitingTaskExpires(t *testing.T) {
 	if end.Error != "expires_at had passed before it was started" {
 		t.Errorf("it waited for its time, not for a slot, and is told %q", end.Error)
 	}
-	if end.Status != schemas.Cancelled || end.ErrorCode != schemas.CodeExpired || end.Time.Before(expires) || len(ran.of("e")) != 0 {
-		t.Errorf("ended %s %s at %v, expires at %v, run %d times", end.Status, end.ErrorCode, end.Time, expires, len(ran.of("e")))
+	if end.Status != schemas.Cancelled || end.ErrorCode != schemas.CodeExpired || end.Time.Before(expires) ||
+		len(ran.of("e")) != 0 {
+		t.Errorf("ended %s %s at %v, expires at %v, run %d times", end.Status, end.ErrorCode, end.Time, expires,
+			len(ran.of("e")))
 	}
 }
 
@@ -174,7 +181,8 @@ func TestDelayedTasks(t *testing.T) {
 func TestStepsSurviveRetriesWaitsAndProcessors(t *testing.T) {
 	w := newWorld(t)
 	worked, ran := newCounts(), newCounts()
-	service := handlers(map[string]processor.Handler{"steps": func(ctx context.Context, c *processor.Context) (any, error) {
+	service := handlers(map[string]processor.Handler{"steps": func(ctx context.Context, c *processor.Context) (any,
+		error) {
 		n := ran.start(c.Task().TaskID)
 		text, err := processor.Step(ctx, c, "fetch", func(context.Context) (string, error) {
 			worked.start(c.Task().TaskID)
@@ -197,15 +205,18 @@ func TestStepsSurviveRetriesWaitsAndProcessors(t *testing.T) {
 	w.start(func(c *processor.Config) { c.WorkerID = "worker-2" }, service)
 	end := w.end("s")
 	if string(end.Result) != `"fetched"` || len(worked.of("s")) != 1 || len(ran.of("s")) != 3 {
-		t.Errorf("ended %s with %s after %d runs and %d fetches: %s", end.Status, end.Result, len(ran.of("s")), len(worked.of("s")), end.Error)
+		t.Errorf("ended %s with %s after %d runs and %d fetches: %s", end.Status, end.Result, len(ran.of("s")),
+			len(worked.of("s")), end.Error)
 	}
 }
 
 func TestTerminalEventCarriesTotals(t *testing.T) {
 	w := newWorld(t)
-	w.start(nil, handlers(map[string]processor.Handler{"totals": func(ctx context.Context, c *processor.Context) (any, error) {
+	w.start(nil, handlers(map[string]processor.Handler{"totals": func(ctx context.Context, c *processor.Context) (any,
+		error) {
 		for range 2 {
-			if err := c.Usage(ctx, schemas.Usage{Model: "small", InputTokens: 10, OutputTokens: 5, CostUSD: 0.25}); err != nil {
+			if err := c.Usage(ctx, schemas.Usage{Model: "small", InputTokens: 10, OutputTokens: 5,
+				CostPicodollars: new(int64(250))}); err != nil {
 				return nil, err
 			}
 		}
@@ -213,7 +224,62 @@ func TestTerminalEventCarriesTotals(t *testing.T) {
 	}}))
 	w.send(schemas.LaneFast, task("t", "totals"))
 	end := w.end("t")
-	if end.Usage == nil || end.Usage.InputTokens != 20 || end.Usage.CostUSD != 0.5 || len(end.Files) != 1 || end.Metrics.Own["pages"] != 3 {
+	if end.Usage == nil || end.Usage.InputTokens != 20 || *end.Usage.CostPicodollars != 500 || len(end.Files) != 1 ||
+		end.Metrics.Own["pages"] != 3 {
 		t.Errorf("usage %+v, files %+v, metrics %+v", end.Usage, end.Files, end.Metrics)
+	}
+}
+
+// TestUsageAndResetsOverAttempts: the terminal event carries what all attempts have used, whether the task waited in
+// the run queue, in the waiting log or for another processor; and readers are told once to drop what an attempt has
+// streamed, before anything of the next one, and not where nothing was streamed.
+func TestUsageAndResetsOverAttempts(t *testing.T) {
+	for _, waits := range []struct {
+		name string
+		set  func(*processor.Config)
+	}{{"in the run queue", nil}, {"in the waiting log", short(time.Nanosecond, t)}} {
+		t.Run(waits.name, func(t *testing.T) {
+			w := newWorld(t)
+			service := handlers(map[string]processor.Handler{"stream": func(ctx context.Context, c *processor.Context) (any,
+				error) {
+				usage := schemas.Usage{Model: fmt.Sprint("m", c.Attempt()), InputTokens: 10, CostPicodollars: new(int64(3))}
+				if err := c.Usage(ctx, usage); err != nil {
+					return nil, err
+				}
+				if c.Attempt() != 2 { // the second streams nothing
+					if err := errors.Join(c.Output(ctx, "a"), c.Output(ctx, "b")); err != nil {
+						return nil, err
+					}
+				}
+				if c.Attempt() < 4 {
+					return nil, processor.Retryable(errors.New("not yet"))
+				}
+				return "done", nil
+			}})
+			stop := w.start(waits.set, service)
+			w.send(schemas.LaneFast, task("t", "stream", `"retry":{"backoff_ms":1,"max_attempts":5}`))
+			w.until("the first retry", func() bool {
+				return slices.ContainsFunc(w.history("t"), func(e *schemas.Event) bool { return e.Waiting != nil })
+			})
+			stop()
+			w.start(func(c *processor.Config) { c.WorkerID = "worker-2" }, service)
+			end := w.end("t")
+			want := &schemas.Usage{Model: "m1, m2, m3, m4", InputTokens: 40, CostPicodollars: new(int64(12))}
+			if diff := cmp.Diff(want, end.Usage); diff != "" {
+				t.Errorf("usage (-want +got):\n%s", diff)
+			}
+			var got []string
+			for _, e := range w.history("t") {
+				switch e.Kind {
+				case schemas.KindReset:
+					got = append(got, fmt.Sprint("reset ", e.Attempt))
+				case schemas.KindOutput:
+					got = append(got, fmt.Sprint(e.Output.Text, e.Attempt))
+				}
+			}
+			if want := []string{"a1", "b1", "reset 2", "a3", "b3", "reset 4", "a4", "b4"}; !slices.Equal(got, want) {
+				t.Errorf("streamed %q, want %q", got, want)
+			}
+		})
 	}
 }

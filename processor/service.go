@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/aiecs/tasklane/schemas"
-	"time"
 )
 
 // Handler does the work of one task. The result is encoded as JSON and becomes
@@ -27,10 +30,19 @@ type Middleware func(Handler) Handler
 type Service struct {
 	Mode string
 	Name string
+	// Version tells this implementation from others that are offered side by side;
+	// it may be empty.
+	Version string
+	// Description says what the service does, for who looks for one.
+	Description string
 	// Methods are the handlers by task name; see [Method].
 	Methods map[string]Handler
 	// Execute answers every other task name; nil refuses them.
 	Execute Handler
+	// Schemas describe tasks by their names: see [Describe]. Input that does not suit
+	// its schema ends a task as failed with the code invalid_task before the handler is
+	// called, and is refused by the API. Processors publish them.
+	Schemas map[string]TaskSchema
 	// Slots is how many of its lane's slots a task of the service takes; 1 if not
 	// given, all of them if the lane has fewer.
 	Slots int
@@ -39,6 +51,16 @@ type Service struct {
 	SoftTimeLimit  time.Duration
 	TimeLimit      time.Duration
 	HeartbeatLimit time.Duration
+	// Admit, if set, is asked for every attempt before it begins and takes a slot: it lets the attempt start, or says
+	// what the task has to wait for, which costs no attempt. It must not block, and is asked from one goroutine per lane.
+	Admit Admit
+	// Background, if set, runs from the processor's start until its last task has ended, when its context does. It is
+	// given where the processor's topics are.
+	Background func(ctx context.Context, at Cluster) error
+	// Warnings, if set, says what is not as it should be although tasks run, in plain words; it does not block.
+	Warnings func() []string
+	// WriteMetrics, if set, writes metrics of the service's own beside the processor's, in Prometheus text format.
+	WriteMetrics func(w io.Writer)
 	// Middleware is around every handler of the service, the first outermost,
 	// and inside the registry's.
 	Middleware []Middleware
@@ -47,10 +69,11 @@ type Service struct {
 	Retry *RetryPolicy
 }
 
-// Registry finds the handler of a task. It is immutable and safe for concurrent
-// use.
+// Registry finds the handler of a task. Nothing of it changes but what services describe while they run; it is safe for
+// concurrent use.
 type Registry struct {
-	services map[serviceKey]Service // with all middleware around their handlers
+	services  map[serviceKey]Service // with all middleware around their handlers
+	described map[serviceKey]*atomic.Pointer[described]
 }
 
 type serviceKey struct{ mode, name string }
@@ -58,7 +81,10 @@ type serviceKey struct{ mode, name string }
 // NewRegistry holds the given services; two with the same mode and name, or one
 // that can run nothing, are refused.
 func NewRegistry(services ...Service) (*Registry, error) {
-	r := &Registry{services: make(map[serviceKey]Service, len(services))}
+	r := &Registry{
+		services:  make(map[serviceKey]Service, len(services)),
+		described: make(map[serviceKey]*atomic.Pointer[described], len(services)),
+	}
 	for _, s := range services {
 		key := serviceKey{s.Mode, s.Name}
 		if _, taken := r.services[key]; taken {
@@ -67,7 +93,22 @@ func NewRegistry(services ...Service) (*Registry, error) {
 		if err := s.validate(); err != nil {
 			return nil, fmt.Errorf("register service %s/%s: %w", s.Mode, s.Name, err)
 		}
-		r.services[key] = s.wrap(s.Middleware)
+		found, err := s.described()
+		if err != nil {
+			return nil, fmt.Errorf("register service %s/%s: %w", s.Mode, s.Name, err)
+		}
+		r.described[key] = new(atomic.Pointer[described])
+		r.described[key].Store(found)
+		s.Schemas = maps.Clone(s.Schemas)
+		if s.Retry != nil {
+			retry := *s.Retry
+			s.Retry = &retry
+		}
+		wrapped := s.wrap(s.Middleware)
+		if wrapped.incomplete(s) {
+			return nil, fmt.Errorf("register service %s/%s: one of its middlewares returned no handler", s.Mode, s.Name)
+		}
+		r.services[key] = wrapped
 	}
 	return r, nil
 }
@@ -88,6 +129,16 @@ func (s Service) validate() error {
 		return errors.New("one of its middlewares is nil")
 	}
 	return s.Retry.validate()
+}
+
+// incomplete reports whether a handler of a service got lost in its middleware.
+func (s Service) incomplete(bare Service) bool {
+	for _, method := range s.Methods {
+		if method == nil {
+			return true
+		}
+	}
+	return s.Execute == nil && bare.Execute != nil
 }
 
 // wrap is the service with middleware around every handler, the first outermost.
@@ -112,16 +163,30 @@ func (s Service) wrap(middleware []Middleware) Service {
 // With is the registry with middleware around every handler of every service,
 // the first outermost, and all of it outside what is there already.
 func (r *Registry) With(middleware ...Middleware) *Registry {
-	wrapped := &Registry{services: make(map[serviceKey]Service, len(r.services))}
+	wrapped := &Registry{services: make(map[serviceKey]Service, len(r.services)), described: r.described}
 	for key, s := range r.services {
 		wrapped.services[key] = s.wrap(middleware)
 	}
 	return wrapped
 }
 
-// RetryPolicy is the policy of the task's service, nil if it has none.
+// RetryPolicy is the policy of the task's service, with what that has described of the task; nil if it has none.
 func (r *Registry) RetryPolicy(t *schemas.Task) *RetryPolicy {
-	return r.services[serviceKey{t.Mode, t.Service}].Retry
+	key := serviceKey{t.Mode, t.Service}
+	policy, found := r.services[key].Retry, r.described[key]
+	if found == nil {
+		return policy
+	}
+	most := found.Load().retry[t.TaskName]
+	if most == 0 {
+		return policy
+	}
+	var own RetryPolicy
+	if policy != nil {
+		own = *policy
+	}
+	own.MaxAttempts = most
+	return &own
 }
 
 // UnknownServiceError says that nothing here can run a task, and what could.
@@ -133,7 +198,8 @@ type UnknownServiceError struct {
 
 func (e *UnknownServiceError) Error() string {
 	if e.TaskName != "" {
-		return fmt.Sprintf("service %s/%s has no task %q; it has %s", e.Mode, e.Service, e.TaskName, strings.Join(e.Known, ", "))
+		return fmt.Sprintf("service %s/%s has no task %q; it has %s",
+			e.Mode, e.Service, e.TaskName, strings.Join(e.Known, ", "))
 	}
 	return fmt.Sprintf("no service %s/%s is registered; registered are %s", e.Mode, e.Service, strings.Join(e.Known, ", "))
 }

@@ -74,7 +74,8 @@ func (c *Context) beginStep(ctx context.Context, name string) (result jsontext.V
 	if ctx.Err() != nil {
 		return nil, false, context.Cause(ctx)
 	}
-	if name == "" || len(name) > maxStepNameBytes || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+	isText := utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
+	if name == "" || len(name) > maxStepNameBytes || !isText {
 		return nil, false, &StepError{name, fmt.Sprintf("has no usable name: 1 to %d bytes of text", maxStepNameBytes)}
 	}
 	c.mu.Lock()
@@ -120,7 +121,8 @@ func (c *Context) remember(name string, result jsontext.Value) error {
 	}
 	switch {
 	case total > maxStepBytes:
-		return &StepError{name, fmt.Sprintf("has a result of %d bytes, and with it all would have %d; at most %d are remembered: return less, or a reference", len(result), total, maxStepBytes)}
+		return &StepError{name, fmt.Sprintf("has a result of %d bytes, and with it all would have %d; "+
+			"at most %d are remembered: return less, or a reference", len(result), total, maxStepBytes)}
 	case count >= maxSteps:
 		return &StepError{name, fmt.Sprintf("is one more than the %d that are remembered", maxSteps)}
 	}

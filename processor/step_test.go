@@ -37,7 +37,8 @@ func TestStepRunsOnce(t *testing.T) {
 	// The next attempt.
 	known := map[string]jsontext.Value{"fetch": events[0].Checkpoint.Result}
 	next := contextOf(`{}`, &events, processor.WithCheckpoints(known))
-	if again, err := processor.Step(t.Context(), next, "fetch", fetch); err != nil || again != got || runs != 1 || len(events) != 1 {
+	if again, err := processor.Step(t.Context(), next, "fetch", fetch); err != nil || again != got || runs != 1 ||
+		len(events) != 1 {
 		t.Errorf("got %+v, %v after %d runs and %d events", again, err, runs, len(events))
 	}
 	if other, err := processor.Step(t.Context(), next, "other", fetch); err != nil || other != got || runs != 2 {
@@ -48,7 +49,8 @@ func TestStepRunsOnce(t *testing.T) {
 func TestStepThatFailsIsNotRemembered(t *testing.T) {
 	var events []*schemas.Event
 	c := contextOf(`{}`, &events)
-	_, err := processor.Step(t.Context(), c, "fetch", func(context.Context) (page, error) { return page{}, processor.Retryable(errBroken) })
+	_, err := processor.Step(t.Context(), c, "fetch",
+		func(context.Context) (page, error) { return page{}, processor.Retryable(errBroken) })
 	var retryable *processor.RetryableError
 	if !errors.As(err, &retryable) || !errors.Is(err, errBroken) || len(events) > 0 {
 		t.Errorf("got %v and %d events", err, len(events))
@@ -57,7 +59,8 @@ func TestStepThatFailsIsNotRemembered(t *testing.T) {
 
 func TestStepIsNotDoneIfItCannotBeReported(t *testing.T) {
 	c := processor.NewContext(&schemas.Task{}, "fast", 1, func(context.Context, *schemas.Event) error { return errBroken })
-	if got, err := processor.Step(t.Context(), c, "fetch", func(context.Context) (int, error) { return 7, nil }); !errors.Is(err, errBroken) || got != 0 {
+	if got, err := processor.Step(t.Context(), c, "fetch",
+		func(context.Context) (int, error) { return 7, nil }); !errors.Is(err, errBroken) || got != 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
@@ -101,7 +104,8 @@ func TestStepsThatAreRefused(t *testing.T) {
 	} {
 		task := contextOf(`{}`, nil, processor.WithCheckpoints(c.known))
 		if c.name == "twice" {
-			if _, err := processor.Step(t.Context(), task, "twice", func(context.Context) (int, error) { return 1, nil }); err != nil {
+			if _, err := processor.Step(t.Context(), task, "twice",
+				func(context.Context) (int, error) { return 1, nil }); err != nil {
 				t.Fatal(err)
 			}
 		}

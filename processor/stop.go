@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/aiecs/tasklane/internal/journal"
+	lanes "github.com/aiecs/tasklane/internal/lane"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -22,7 +22,8 @@ func cancelledBy(c *schemas.Control) *stoppedError {
 }
 
 func blockedBy(c *schemas.Control) *stoppedError {
-	return &stoppedError{schemas.Failed, schemas.CodeBlocked, "refused by a kill switch of " + c.Target.String() + byWhom(c)}
+	text := "refused by a kill switch of " + c.Target.String() + byWhom(c)
+	return &stoppedError{schemas.Failed, schemas.CodeBlocked, text}
 }
 
 func byWhom(c *schemas.Control) (text string) {
@@ -39,69 +40,45 @@ func byWhom(c *schemas.Control) (text string) {
 // cancelled: to close its provider's connection and report what it used.
 const cancelGrace = 5 * time.Second
 
-// stopWork tells an attempt to stop. It ends with what its handler makes of it,
+// stopAttempt tells an attempt to stop. It ends with what its handler makes of it,
 // or without when the grace is over.
-func (l *lane) stopWork(w *work, why *stoppedError) {
-	if !w.stop.CompareAndSwap(nil, why) {
+func (l *lane) stopAttempt(a *attempt, why *stoppedError) {
+	if !a.stop.CompareAndSwap(nil, why) {
 		return
 	}
-	w.cancel(ErrCancelled)
+	a.cancel(ErrCancelled)
 	time.AfterFunc(cancelGrace, func() {
-		if w.freed.Load() {
+		if a.freed.Load() {
 			return
 		}
-		if w.context.Load() != nil { // its handler runs
-			w.runaway.Store(true)
+		if a.context.Load() != nil { // its handler runs
+			a.runaway.Store(true)
 			l.meter.running.Inc()
 		}
-		if !l.conclude(w, outcome{err: why}) {
-			l.returned(w)
+		if !l.conclude(a, outcome{err: why}) {
+			l.returned(a)
 		}
 	})
 }
 
 // stopped is the error of an attempt that was told to stop: why it was, whatever
 // the handler made of it. One that has its result all the same is completed.
-func (w *work) stopped(err error) error {
-	if why := w.stop.Load(); why != nil && !errors.Is(err, ErrHandedOver) {
+func (a *attempt) stopped(err error) error {
+	if why := a.stop.Load(); why != nil && !errors.Is(err, ErrHandedOver) {
 		return why
 	}
 	return err
 }
 
-// end ends a job that nobody works on. If somebody has begun to meanwhile, the
-// work is told to stop.
-func (l *lane) end(h *journal.Held, j *journal.Job, why *stoppedError) {
-	var said schemas.Event // the event itself is the shard's from then on
-	var begun *work
-	concluded := h.Conclude(j, func(s *journal.Shard) *schemas.Event {
-		if w, ok := j.Payload.(*journal.Delivery).Work.(*work); ok && !w.freed.Load() {
-			begun = w
-			return nil
-		}
-		event := terminalEvent(s, j, outcome{err: why})
-		said = *event
-		return event
-	})
-	switch {
-	case begun != nil:
-		l.stopWork(begun, why)
-	case concluded:
-		l.meter.of(j.Task).ended(said.Status)
-		l.logEnd(j, &said, why)
-	}
+// end ends a job for a reason, whether it is queued or waits. What is worked on is told to
+// stop, and ends by itself.
+func (l *lane) end(h *lanes.OwnedShard, f lanes.Found, why *stoppedError) {
+	l.endAs(h, f, endOf(f.Task, outcome{err: why}), why)
 }
 
-// stop ends a job, whether it is queued, waits or is worked on.
-func (l *lane) stop(h *journal.Held, j *journal.Job, at any, why *stoppedError) {
-	switch at := at.(type) {
-	case *queued:
-		l.queue.Remove(&at.item)
-	case *work:
-		if !at.freed.Load() {
-			l.stopWork(at, why)
-			return
-		}
+func (l *lane) endAs(h *lanes.OwnedShard, f lanes.Found, e lanes.End, why error) {
+	if ended, ok := h.End(f.Job, e); ok {
+		l.meter.of(f.Task).ended(e.Status)
+		l.logEnd(f.Job, f.Task, ended.Attempt, e, why)
 	}
-	l.end(h, j, why)
 }

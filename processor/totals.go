@@ -26,7 +26,7 @@ const (
 // totals is what an attempt has recorded for its terminal event, guarded by its
 // context's mu.
 type totals struct {
-	usage   *schemas.Usage // Model is filled in at the end
+	usage   *schemas.Usage
 	models  []string
 	files   []schemas.File
 	metrics map[string]float64
@@ -38,7 +38,7 @@ func (c *Context) addUsage(u schemas.Usage) error {
 	switch {
 	case u.Model == "" || len(u.Model) > maxModelBytes || !utf8.ValidString(u.Model):
 		return fmt.Errorf("model must be named, in at most %d bytes", maxModelBytes)
-	case u.InputTokens < 0 || u.OutputTokens < 0 || !finite(u.CostUSD) || u.CostUSD < 0:
+	case u.Negative():
 		return errors.New("tokens and cost must not be negative")
 	}
 	c.mu.Lock()
@@ -50,12 +50,7 @@ func (c *Context) addUsage(u schemas.Usage) error {
 		}
 		t.models = append(t.models, u.Model)
 	}
-	if t.usage == nil {
-		t.usage = new(schemas.Usage)
-	}
-	t.usage.InputTokens = sum(t.usage.InputTokens, u.InputTokens)
-	t.usage.OutputTokens = sum(t.usage.OutputTokens, u.OutputTokens)
-	t.usage.CostUSD = min(t.usage.CostUSD+u.CostUSD, math.MaxFloat64)
+	t.usage = schemas.Total(t.usage, &u)
 	return nil
 }
 
@@ -74,7 +69,8 @@ func (c *Context) File(f schemas.File) error {
 	switch {
 	case f.Operation != "read" && f.Operation != "write" && f.Operation != "delete":
 		return fmt.Errorf("record file: operation %q is none of read, write, delete", f.Operation)
-	case f.Path == "" || len(f.Path) > maxPathBytes || !utf8.ValidString(f.Path) || strings.ContainsFunc(f.Path, unicode.IsControl):
+	case f.Path == "" || len(f.Path) > maxPathBytes || !utf8.ValidString(f.Path),
+		strings.ContainsFunc(f.Path, unicode.IsControl):
 		return fmt.Errorf("record file: the path must have 1 to %d bytes of text", maxPathBytes)
 	case f.Bytes < 0:
 		return fmt.Errorf("record file %s: %d bytes", f.Path, f.Bytes)
@@ -144,12 +140,7 @@ func (c *Context) Totals() Totals {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	of := &c.totals
-	t := Totals{Files: slices.Clone(of.files), Metrics: maps.Clone(of.metrics)}
-	if of.usage != nil {
-		usage := *of.usage
-		usage.Model = strings.Join(of.models, ", ")
-		t.Usage = &usage
-	}
+	t := Totals{Usage: of.usage, Files: slices.Clone(of.files), Metrics: maps.Clone(of.metrics)}
 	return t
 }
 

@@ -32,8 +32,10 @@ func TestUniqueTasksRunOnce(t *testing.T) {
 	isDuplicate := func(id string, of string) {
 		t.Helper()
 		end := w.end(id)
-		if end.Status != schemas.Cancelled || end.ErrorCode != schemas.CodeDuplicate || end.DuplicateOf != of || len(w.history(id)) != 1 {
-			t.Errorf("%s ends as %s, %s of %q, after %d events", id, end.Status, end.ErrorCode, end.DuplicateOf, len(w.history(id)))
+		if end.Status != schemas.Cancelled || end.ErrorCode != schemas.CodeDuplicate || end.DuplicateOf != of ||
+			len(w.history(id)) != 1 {
+			t.Errorf("%s ends as %s, %s of %q, after %d events", id, end.Status, end.ErrorCode, end.DuplicateOf,
+				len(w.history(id)))
 		}
 	}
 	w.send(schemas.LaneFast, task("b", "work", unique, `"input_data":{"y":2,"x":1}`))
@@ -65,7 +67,8 @@ func TestUniqueTaskRunsAfterAFailureThatWasTold(t *testing.T) {
 		id := fmt.Sprintf("t-%d", n)
 		w.send(schemas.LaneFast, task(id, "work", `"unique":{"ttl_ms":3600000}`))
 		if end := w.end(id); end.Status != schemas.Failed || end.Attempt != 1 {
-			t.Fatalf("%s ends as %s, %s of %q at attempt %d: it is free to run", id, end.Status, end.ErrorCode, end.DuplicateOf, end.Attempt)
+			t.Fatalf("%s ends as %s, %s of %q at attempt %d: it is free to run", id, end.Status, end.ErrorCode, end.DuplicateOf,
+				end.Attempt)
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/aiecs/tasklane/internal/auth"
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/producer/api"
+	"github.com/aiecs/tasklane/producer/openai"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -22,6 +24,10 @@ const (
 	DefaultDrainTimeout   = 10 * time.Second
 	DefaultMaxInFlight    = 10_000
 	DefaultMaxInFlightB   = 64 << 20
+	DefaultMaxConnections = 10_000
+
+	// reservedConnections are those beyond for /healthz, /readyz and /metrics.
+	reservedConnections = 16
 )
 
 // Config says what the role talks to. Kafka.Brokers and Lanes are required.
@@ -34,14 +40,22 @@ type Config struct {
 	Addr string
 	// DataDir holds the task view. Empty keeps it in memory.
 	DataDir string
+	// Models say which services take the OpenAI API's requests; chat/openai takes them all by
+	// default.
+	Models openai.Models
 	// AllowedOrigins is a comma list of web origins that may call the API.
 	AllowedOrigins string
 	// Insecure allows addresses other than loopback with auth off.
 	Insecure bool
 	// Auth says how callers prove who they are; the zero value asks for nothing.
 	Auth auth.Config
+	// Artifacts keeps files, and large results; nil keeps none.
+	Artifacts *api.ArtifactStore
 	// Retention is how long the view keeps ended tasks; 7 days if zero.
 	Retention time.Duration
+	// SilentAfter is how long the processors of a lane may give no sign of life before the lane
+	// counts as one without; 15 s if zero.
+	SilentAfter time.Duration
 	// ProduceTimeout is how long a broker may take to acknowledge a task before
 	// the caller is told that the outcome is unknown.
 	ProduceTimeout time.Duration
@@ -51,13 +65,18 @@ type Config struct {
 	// acknowledgement.
 	MaxInFlight      int
 	MaxInFlightBytes int64
+	// MaxConnections bounds the connections of callers that are open at a time.
+	MaxConnections int
 	// Metrics are written to /metrics after the role's own, for roles that share
 	// the process.
 	Metrics []func(io.Writer)
 	// Health is asked by /readyz, for roles that share the process: an error says
 	// what has come to a halt.
 	Health []func() error
-	Logger *slog.Logger
+	// Warnings are told by /readyz beside the role's own: what is not as it should be
+	// although the process serves.
+	Warnings []func() []string
+	Logger   *slog.Logger
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -72,12 +91,13 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.DrainTimeout, DefaultDrainTimeout)
 	setDefault(&c.MaxInFlight, DefaultMaxInFlight)
 	setDefault(&c.MaxInFlightBytes, DefaultMaxInFlightB)
+	setDefault(&c.MaxConnections, DefaultMaxConnections)
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil {
 		return Config{}, fmt.Errorf("configure producer: address %q: want host:port such as %s", c.Addr, DefaultAddr)
 	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return Config{}, fmt.Errorf("configure producer: address %q: port must be 0 to 65535", c.Addr)
 	}
-	if c.ProduceTimeout < 0 || c.DrainTimeout < 0 || c.MaxInFlight < 0 || c.MaxInFlightBytes < 0 {
+	if c.ProduceTimeout < 0 || c.DrainTimeout < 0 || c.MaxInFlight < 0 || c.MaxInFlightBytes < 0 || c.MaxConnections < 0 {
 		return Config{}, fmt.Errorf("configure producer: timeouts and bounds must not be negative")
 	}
 	if c.Logger == nil {

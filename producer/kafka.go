@@ -4,26 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/aiecs/tasklane/internal/cursor"
 	"github.com/aiecs/tasklane/internal/kafka"
 	"github.com/aiecs/tasklane/internal/pace"
+	"github.com/aiecs/tasklane/producer/api"
 	"github.com/aiecs/tasklane/schemas"
-)
-
-// Why a task was not acknowledged.
-var (
-	// errUnknownOutcome: it may or may not be on its lane.
-	errUnknownOutcome = errors.New("the broker has not acknowledged the task in time")
-	// errTooLarge: the broker refused it for its size.
-	errTooLarge = errors.New("the broker refuses records of this size")
-	// errRefused: it is not on its lane and will not be.
-	errRefused = errors.New("the broker refused the task")
 )
 
 // deliveryTimeout ends what has been buffered for a broker that does not come
@@ -32,7 +23,7 @@ const deliveryTimeout = 60 * time.Second
 
 // lanes writes tasks to their topics.
 type lanes struct {
-	client  *kgo.Client
+	writer  *kafka.Writer
 	topics  schemas.Topics
 	timeout time.Duration
 	// reachable is what the last ping, or a produce that timed out, has shown.
@@ -43,61 +34,63 @@ type lanes struct {
 }
 
 func newLanes(c Config) (*lanes, error) {
-	opts := append(kafka.ProducerOpts(),
+	var topics []string
+	for _, lane := range c.Lanes {
+		topics = append(topics, c.Topics.Lane(lane))
+	}
+	writer, err := kafka.NewWriter(c.Kafka, topics,
 		kgo.RecordPartitioner(kafka.JavaPartitioner()),
 		kgo.RecordDeliveryTimeout(deliveryTimeout),
 		// More than the gate lets through, so that Produce never blocks.
 		kgo.MaxBufferedRecords(c.MaxInFlight+1),
 		kgo.UnknownTopicRetries(3),
 	)
-	client, err := kafka.NewClient(c.Kafka, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connect producer: %w", err)
 	}
-	return &lanes{client: client, topics: c.Topics, timeout: c.ProduceTimeout}, nil
+	return &lanes{writer: writer, topics: c.Topics, timeout: c.ProduceTimeout}, nil
 }
 
-func (l *lanes) close() { l.client.Close() }
+func (l *lanes) close() { l.writer.Close() }
 
-// produced is where and when a task stands on its lane.
-type produced struct {
-	position cursor.TaskPosition
-	at       time.Time
-	err      error
-}
+// Reachable reports whether a broker answers, as far as is known.
+func (l *lanes) Reachable() bool { return l.reachable.Load() }
 
-// produce writes a task and waits for its acknowledgement, not longer than the
-// timeout. settled is called once it is known what became of the record, which
-// may be long after produce has returned: until then it is in memory.
+// Produce writes a task and waits for its acknowledgement, not longer than the
+// timeout.
 //
 // The record's context is not the request's: cancelling it would not take back
 // what is on its way, only hide whether it arrived.
-func (l *lanes) produce(s *submission, settled func()) produced {
-	record := &kgo.Record{Topic: l.topics.Lane(s.lane), Key: []byte(s.task.UserID), Value: s.encoded}
-	if s.traceparent != "" {
-		record.Headers = []kgo.RecordHeader{{Key: schemas.HeaderTraceparent, Value: []byte(s.traceparent)}}
+func (l *lanes) Produce(task api.Record, settled func()) (api.Placed, error) {
+	record := &kgo.Record{Topic: l.topics.Lane(task.Lane), Key: []byte(task.UserID), Value: task.Value}
+	if task.Traceparent != "" {
+		record.Headers = []kgo.RecordHeader{{Key: schemas.HeaderTraceparent, Value: []byte(task.Traceparent)}}
 	}
-	answer := make(chan produced, 1)
+	type outcome struct {
+		placed api.Placed
+		err    error
+	}
+	settles := make(chan outcome, 1)
 	acked := l.acked.Load()
-	l.client.Produce(context.Background(), record, func(r *kgo.Record, err error) {
+	l.writer.Produce(context.Background(), record, func(r *kgo.Record, err error) {
 		settled()
 		if err != nil {
-			answer <- produced{err: judgeProduce(err)}
+			settles <- outcome{err: judgeProduce(err)}
 			return
 		}
 		l.acked.Add(1)
-		answer <- produced{position: cursor.TaskPosition{Lane: s.lane, Partition: r.Partition, Offset: r.Offset}, at: r.Timestamp}
+		settles <- outcome{placed: api.Placed{Partition: r.Partition, Offset: r.Offset, At: r.Timestamp}}
 	})
 	timer := time.NewTimer(l.timeout)
 	defer timer.Stop()
 	select {
-	case p := <-answer:
-		return p
+	case o := <-settles:
+		return o.placed, o.err
 	case <-timer.C:
 		if l.acked.Load() == acked {
 			l.reachable.Store(false) // until the next ping says otherwise
 		}
-		return produced{err: errUnknownOutcome}
+		return api.Placed{}, api.ErrUnknownOutcome
 	}
 }
 
@@ -106,13 +99,14 @@ func judgeProduce(err error) error {
 	var refused *kerr.Error
 	switch {
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
-		return fmt.Errorf("%w: %w", errTooLarge, err)
+		return fmt.Errorf("%w: %w", api.ErrTooLarge, err)
 	case errors.Is(err, kgo.ErrMaxBuffered):
-		return fmt.Errorf("%w: %w", errRefused, err)
-	case errors.As(err, &refused) && !errors.Is(err, kerr.RequestTimedOut) && !errors.Is(err, kerr.NotEnoughReplicasAfterAppend):
-		return fmt.Errorf("%w: %w", errRefused, err)
+		return fmt.Errorf("%w: %w", api.ErrRefused, err)
+	case errors.As(err, &refused) && !errors.Is(err, kerr.RequestTimedOut) && !errors.Is(err,
+		kerr.NotEnoughReplicasAfterAppend):
+		return fmt.Errorf("%w: %w", api.ErrRefused, err)
 	}
-	return fmt.Errorf("%w: %w", errUnknownOutcome, err)
+	return fmt.Errorf("%w: %w", api.ErrUnknownOutcome, err)
 }
 
 const (
@@ -120,9 +114,12 @@ const (
 	pingTimeout = 2 * time.Second
 )
 
-// watch pings the brokers until ctx ends, so that a request meets a known
+// watch looks after the lanes and pings the brokers until ctx ends, so that a request meets a known
 // answer instead of a timeout.
 func (l *lanes) watch(ctx context.Context) {
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	looking.Go(func() { l.writer.Run(ctx) })
 	l.ping(ctx)
 	pace.Every(ctx, pingEvery, func() { l.ping(ctx) })
 }
@@ -131,5 +128,5 @@ func (l *lanes) ping(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	acked := l.acked.Load()
-	l.reachable.Store(l.client.Ping(ctx) == nil || l.acked.Load() != acked)
+	l.reachable.Store(l.writer.Client().Ping(ctx) == nil || l.acked.Load() != acked)
 }

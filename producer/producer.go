@@ -14,30 +14,34 @@ import (
 
 	"github.com/aiecs/tasklane/internal/auth"
 	"github.com/aiecs/tasklane/internal/control"
-	"github.com/aiecs/tasklane/internal/origin"
+	"github.com/aiecs/tasklane/internal/definitions"
+	"github.com/aiecs/tasklane/internal/httpedge"
+	"github.com/aiecs/tasklane/internal/listen"
 	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/internal/taskview"
+	"github.com/aiecs/tasklane/producer/api"
+	"github.com/aiecs/tasklane/producer/openai"
 )
 
 // Producer is the role. Make one with New.
 type Producer struct {
 	config   Config
 	logger   *slog.Logger
-	origin   *origin.Policy
+	policy   *httpedge.Policy
 	auth     *auth.Verifier
 	view     *taskview.View
-	lanes    *lanes
 	controls *control.Controls
-	steering *control.Writer
-	gate     *gate
-	reserved *reservations
+	services *definitions.Catalog
 	metrics  *meters
 	ready    chan struct{}
 	addr     atomic.Value // string
 
-	// draining ends when the server begins to shut down; long polls end then.
-	draining context.Context
-	drain    context.CancelFunc
+	// What Run makes before it serves.
+	lanes         *lanes
+	controlWriter *control.Writer
+	api           *api.API
+	door          *openai.Door
+	listener      *listen.Listener
 }
 
 // New checks the configuration. It starts nothing, opens no port and connects
@@ -47,7 +51,8 @@ func New(c Config) (*Producer, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy, err := origin.New(origin.Config{Listen: c.Addr, AllowedOrigins: c.AllowedOrigins, Insecure: c.Insecure, Auth: c.Auth.On()})
+	policy, err := httpedge.NewPolicy(httpedge.PolicyConfig{Listen: c.Addr, AllowedOrigins: c.AllowedOrigins,
+		Insecure: c.Insecure, Auth: c.Auth.On()})
 	if err != nil {
 		return nil, fmt.Errorf("configure producer: %w", err)
 	}
@@ -60,7 +65,8 @@ func New(c Config) (*Producer, error) {
 		return nil, fmt.Errorf("configure producer: %w", err)
 	}
 	view, err := taskview.New(taskview.Config{
-		Kafka: c.Kafka, Topics: c.Topics, Lanes: c.Lanes, Dir: c.DataDir, Retention: c.Retention, Logger: c.Logger,
+		Kafka: c.Kafka, Topics: c.Topics, Lanes: c.Lanes, Dir: c.DataDir, Retention: c.Retention, SilentAfter: c.SilentAfter,
+		Logger: c.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -69,13 +75,14 @@ func New(c Config) (*Producer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Producer{
-		config: c, logger: c.Logger, origin: policy, auth: verifier, view: view, controls: controls,
-		gate: newGate(c.MaxInFlight, c.MaxInFlightBytes), reserved: newReservations(), ready: make(chan struct{}),
+	services, err := definitions.NewCatalog(definitions.CatalogConfig{Kafka: c.Kafka, Topics: c.Topics, Logger: c.Logger})
+	if err != nil {
+		return nil, err
 	}
-	p.metrics = newMeters(view, p.gate)
-	p.draining, p.drain = context.WithCancel(context.Background())
-	return p, nil
+	return &Producer{
+		config: c, logger: c.Logger, policy: policy, auth: verifier, view: view, controls: controls, services: services,
+		metrics: newMeters(view, c.Lanes), ready: make(chan struct{}),
+	}, nil
 }
 
 // Ready is closed when tasks can be submitted and found.
@@ -91,23 +98,28 @@ func (p *Producer) Addr() string {
 // timeout, and returns nil. Another error means that the port or the task view
 // could not be used. Run is called once.
 func (p *Producer) Run(ctx context.Context) error {
-	defer p.drain()
-	client, err := newLanes(p.config)
-	if err != nil {
+	var err error
+	if p.lanes, err = newLanes(p.config); err != nil {
 		return err
 	}
-	defer client.close()
-	p.lanes = client
-	if p.steering, err = control.NewWriter(p.config.Kafka, p.config.Topics); err != nil {
+	defer p.lanes.close()
+	if p.controlWriter, err = control.NewWriter(p.config.Kafka, p.config.Topics); err != nil {
 		return err
 	}
-	defer p.steering.Close()
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", p.config.Addr)
+	defer p.controlWriter.Close()
+	p.api = p.newAPI()
+	p.door = p.newDoor()
+	defer p.api.Drain()
+	defer p.door.Drain()
+	socket, err := new(net.ListenConfig).Listen(ctx, "tcp", p.config.Addr)
 	if err != nil {
 		return fmt.Errorf("listen for the API: %w; choose another address with --api-addr", err)
 	}
-	p.addr.Store(listener.Addr().String())
-	server := p.server()
+	p.listener = listen.New(socket, listen.Config{
+		Name: "the API", Limit: p.config.MaxConnections, Reserve: reservedConnections, Logger: p.logger,
+	})
+	p.addr.Store(socket.Addr().String())
+	server := httpedge.NewServer(p.policy.Middleware(p.router().Engine()), writeTimeout, p.logger)
 
 	// The view and the pings go on while requests are drained.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -115,11 +127,15 @@ func (p *Producer) Run(ctx context.Context) error {
 	g, serving := errgroup.WithContext(background)
 	g.Go(func() error { return p.view.Run(serving) })
 	g.Go(func() error { return p.controls.Run(serving) })
+	g.Go(func() error { return p.services.Run(serving) })
 	g.Go(func() error { p.auth.Run(serving); return nil })
-	g.Go(func() error { client.watch(serving); return nil })
+	g.Go(func() error { p.lanes.watch(serving); return nil })
+	g.Go(func() error { p.controlWriter.Run(serving); return nil })
 	g.Go(func() error { p.announce(serving); return nil })
+	g.Go(func() error { p.api.SweepArtifacts(serving); return nil })
+	g.Go(func() error { p.door.Run(serving); return nil })
 	g.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := p.listener.Serve(server); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve the API: %w", err)
 		}
 		return nil
@@ -136,10 +152,19 @@ func (p *Producer) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// servicesPatience is how long a start waits to know what services there are.
+const servicesPatience = 5 * time.Second
+
 // announce closes ready once everything is.
 func (p *Producer) announce(ctx context.Context) {
 	select {
 	case <-p.view.Ready():
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-p.services.Ready():
+	case <-time.After(servicesPatience): // tasks are taken without knowing what can be asked for
 	case <-ctx.Done():
 		return
 	}
@@ -152,7 +177,8 @@ func (p *Producer) announce(ctx context.Context) {
 }
 
 func (p *Producer) shutdown(server *http.Server) {
-	p.drain()
+	p.api.Drain()
+	p.door.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
@@ -161,20 +187,5 @@ func (p *Producer) shutdown(server *http.Server) {
 	}
 }
 
-// Timeouts of the server. Writing has to outlast the longest poll.
-const (
-	readHeaderTimeout = 10 * time.Second
-	readTimeout       = 60 * time.Second
-	writeTimeout      = maxWait + 30*time.Second
-	idleTimeout       = 120 * time.Second
-	maxHeaderBytes    = 64 << 10
-)
-
-func (p *Producer) server() *http.Server {
-	return &http.Server{
-		Handler:           p.origin.Middleware(p.routes()),
-		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug),
-	}
-}
+// writeTimeout has to outlast the longest poll.
+const writeTimeout = api.MaxWait + 30*time.Second

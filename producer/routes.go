@@ -1,114 +1,84 @@
 package producer
 
 import (
-	"errors"
+	"context"
 	"net/http"
-	"runtime/debug"
-	"strconv"
-	"time"
+	"slices"
 
-	"github.com/gin-gonic/gin"
-	"github.com/go-json-experiment/json"
-
-	"github.com/aiecs/tasklane/internal/problem"
+	"github.com/aiecs/tasklane/internal/auth"
+	"github.com/aiecs/tasklane/internal/control"
+	"github.com/aiecs/tasklane/internal/httpedge"
+	"github.com/aiecs/tasklane/producer/api"
+	"github.com/aiecs/tasklane/producer/openai"
 	"github.com/aiecs/tasklane/schemas"
 )
 
-// routes is the whole API; a test compares it with openapi.yaml.
-//
-// gin keeps its mode in a variable of its own and, unless that says release,
-// prints to standard output, where `up` promises a single line. Setting it is
-// atomic and always to the same value.
-func (p *Producer) routes() *gin.Engine {
-	gin.SetMode(gin.ReleaseMode)
-	r := gin.New()
-	r.HandleMethodNotAllowed = true
-	r.RedirectTrailingSlash = false
-	r.ContextWithFallback = false
-	r.Use(p.observe, p.recovery)
-	v1 := r.Group("/v1", p.authenticate)
-	v1.POST("/tasks", p.submit)
-	v1.GET("/tasks", p.listTasks)
-	v1.GET("/tasks/:id", p.getTask)
-	v1.GET("/tasks/:id/result", p.getResult)
-	v1.GET("/tasks/:id/events", p.getEvents)
-	v1.POST("/tasks/:id/cancel", p.cancelTask)
-	controls := v1.Group("/controls", p.adminOnly)
-	controls.GET("", p.listControls)
-	controls.POST("", p.setControl)
-	controls.DELETE("/:kind/*target", p.liftControl)
-	r.GET("/healthz", p.healthz)
-	r.GET("/readyz", p.readyz)
-	r.GET("/metrics", p.serveMetrics)
-	r.GET("/openapi.yaml", func(c *gin.Context) {
-		c.Data(http.StatusOK, "application/yaml", schemas.OpenAPI())
+// newAPI makes the API on what Run has made.
+func (p *Producer) newAPI() *api.API {
+	c := p.config
+	a := api.New(api.Config{
+		Lanes: c.Lanes, Writer: p.lanes, View: p.view, Services: p.services, Controls: p.controls,
+		ControlWriter: p.controlWriter, Auth: p.auth, Artifacts: c.Artifacts,
+		ProduceTimeout: c.ProduceTimeout, MaxInFlight: c.MaxInFlight, MaxInFlightBytes: c.MaxInFlightBytes,
+		Submitted: p.metrics.submitted, Logger: p.logger,
 	})
-	r.NoRoute(func(c *gin.Context) {
-		p.fail(c, problem.New(http.StatusNotFound, "there is nothing here; the API is described at /openapi.yaml"))
+	p.metrics.serves(a)
+	return a
+}
+
+// router is everything that the role serves.
+func (p *Producer) router() httpedge.Router {
+	return httpedge.Router{
+		Refusals: refusals(),
+		Routes: routes(p.api, p.door, httpedge.Health{Ready: p.readiness, Warnings: p.warnings, Metrics: p.writeMetrics,
+			JSON: true}),
+		Help: "the API is described at /openapi.yaml", Logger: p.logger, Observe: p.metrics.request,
+	}
+}
+
+// warnings are those of the API and of the roles that share the process.
+func (p *Producer) warnings() []string {
+	all := p.api.Warnings()
+	for _, more := range p.config.Warnings {
+		all = append(all, more()...)
+	}
+	return all
+}
+
+// routes is the whole table; a test compares it with openapi.yaml.
+func routes(a *api.API, door *openai.Door, health httpedge.Health) []httpedge.Route {
+	return slices.Concat(a.Routes(), door.Routes(), health.Routes())
+}
+
+// refusals are the forms of errors other than problem+json, by the paths that have them.
+func refusals() map[string]func(http.ResponseWriter, *httpedge.Problem) {
+	return map[string]func(http.ResponseWriter, *httpedge.Problem){openai.Prefix + "/": openai.Refuse}
+}
+
+// newDoor makes the OpenAI API on the same.
+func (p *Producer) newDoor() *openai.Door {
+	c := p.config
+	lane := c.Lanes[0]
+	background := c.Lanes[len(c.Lanes)-1]
+	return openai.New(openai.Config{
+		Tasks: tasks{p.api, p.controls}, View: p.view, Auth: p.auth, Result: p.api.Result, Artifacts: c.Artifacts,
+		Models: c.Models, Lane: lane, Background: background, Logger: p.logger,
 	})
-	r.NoMethod(func(c *gin.Context) {
-		p.fail(c, problem.New(http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; the API is described at /openapi.yaml"))
-	})
-	return r
 }
 
-// observe counts requests by route, so that ids never become label values.
-func (p *Producer) observe(c *gin.Context) {
-	started := time.Now()
-	c.Next()
-	route := c.FullPath()
-	if route == "" {
-		route = "other"
-	}
-	p.metrics.request(route, c.Request.Method, c.Writer.Status(), time.Since(started))
+// tasks is where the doors' requests become tasks.
+type tasks struct {
+	*api.API
+	*control.Controls
 }
 
-// recovery turns a panic into a 500 and a log line with its stack.
-func (p *Producer) recovery(c *gin.Context) {
-	defer func() {
-		cause := recover()
-		if cause == nil {
-			return
-		}
-		if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-			panic(cause)
-		}
-		p.logger.Error("request handler panicked", "path", c.FullPath(), "panic", cause, "stack", string(debug.Stack()))
-		c.Abort()
-		if !c.Writer.Written() {
-			problem.Write(c.Writer, problem.New(http.StatusInternalServerError, "the server met an error of its own; it is in its log"))
-		}
-	}()
-	c.Next()
+// Submit puts a task on its lane.
+func (t tasks) Submit(ctx context.Context, body []byte, header http.Header, who auth.Identity) error {
+	_, err := t.API.Submit(ctx, body, header, who)
+	return err //nolint:wrapcheck // the edge has an answer for each
 }
 
-// answer sends a JSON value.
-func (p *Producer) answer(c *gin.Context, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		p.logger.Error("answer cannot be encoded", "path", c.FullPath(), "error", err)
-		p.fail(c, problem.New(http.StatusInternalServerError, "the answer cannot be encoded"))
-		return
-	}
-	h := c.Writer.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	c.Data(status, "application/json", body)
-}
-
-func (p *Producer) fail(c *gin.Context, bad problem.Problem) {
-	bad.Instance = c.Request.URL.EscapedPath()
-	if len(bad.Instance) > 500 {
-		bad.Instance = ""
-	}
-	problem.Write(c.Writer, bad)
-}
-
-// retryAfterSeconds is what a caller of an overloaded or starting server is
-// told to wait.
-const retryAfterSeconds = 1
-
-func (p *Producer) unavailable(c *gin.Context, detail string) {
-	c.Header("Retry-After", strconv.Itoa(retryAfterSeconds))
-	p.fail(c, problem.New(http.StatusServiceUnavailable, detail))
+// Control writes a control.
+func (t tasks) Control(ctx context.Context, wanted *schemas.Control) error {
+	return t.WriteControl(ctx, wanted) //nolint:wrapcheck // the edge has an answer for each
 }

@@ -5,7 +5,11 @@ import (
 	"time"
 )
 
-const typicalTask = `{"task_id":"7c0f9a52-7a51-4c56-9a10-2c9f6a1f7c11","user_id":"user-4711","task_name":"analyze_text","mode":"chat","service":"text_analyzer","step":1,"input_data":{"text":"Die Lieferung kam schnell und die Qualität ist hervorragend, gerne wieder!","id":18},"context":{"language":"auto","model":"small"},"priority":7,"time_limit_ms":60000,"labels":{"team":"support"},"created_at":"2026-01-31T09:30:00.123Z"}`
+const typicalTask = `{"task_id":"7c0f9a52-7a51-4c56-9a10-2c9f6a1f7c11","user_id":"user-4711",` +
+	`"task_name":"analyze_text","mode":"chat","service":"text_analyzer","step":1,"input_data":{"text":"Die Lieferung ` +
+	`kam schnell und die Qualität ist hervorragend, gerne wieder!","id":18},"context":{"language":"auto",` +
+	`"model":"small"},"priority":7,"time_limit_ms":60000,"labels":{"team":"support"},` +
+	`"created_at":"2026-01-31T09:30:00.123Z"}`
 
 func BenchmarkDecodeTask(b *testing.B) {
 	value := []byte(typicalTask)

@@ -21,10 +21,11 @@ func (c *Control) Check() (field, problem string) {
 	}
 	for _, m := range [...]struct{ field, problem string }{
 		{"time", checkGiven(c.Time.IsZero())},
-		{"by", checkLength(c.By, maxNameChars)},
+		{"by", checkName(c.By, maxNameChars)},
 		{"reason", checkLength(c.Reason, maxReasonChars)},
 		{"expires_at", c.checkExpiry()},
 		{"off", checkOnly(c.Off && c.Kind != ControlKillSwitch, ControlKillSwitch)},
+		{"deleted", checkOnly(c.Deleted && c.Kind != ControlCancel, ControlCancel)},
 		{"limits", checkOnly(c.Limits != nil && c.Kind != ControlLimits, ControlLimits)},
 	} {
 		if m.problem != "" {
@@ -118,7 +119,7 @@ func (t *Target) check() (field, problem string) {
 func checkTargetName(name, value string) string {
 	switch {
 	case name == "task_id":
-		return checkTaskID(value)
+		return CheckTaskID(value)
 	case name == "lane" && !lanePattern.MatchString(value):
 		return "must be a lane's name, such as fast"
 	}

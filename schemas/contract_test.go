@@ -33,7 +33,7 @@ func TestStateMachine(t *testing.T) {
 
 func TestKindsOfTasks(t *testing.T) {
 	for kind, want := range map[Kind]bool{
-		KindState: true, KindProgress: true, KindOutput: true, KindUsage: true, KindLog: true,
+		KindState: true, KindProgress: true, KindOutput: true, KindUsage: true, KindLog: true, KindReset: true,
 		KindFence: false, KindMark: false, KindRepeat: false, "": false, "other": false,
 	} {
 		if kind.OfTask() != want {
@@ -88,7 +88,8 @@ func TestDefaults(t *testing.T) {
 func TestTimeRoundTrip(t *testing.T) {
 	first, last := time.Date(2, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)
 	rapid.Check(t, func(t *rapid.T) {
-		ms := rapid.OneOf(rapid.Int64Range(first.UnixMilli(), last.UnixMilli()), rapid.SampledFrom([]int64{first.UnixMilli(), last.UnixMilli()}))
+		ms := rapid.OneOf(rapid.Int64Range(first.UnixMilli(), last.UnixMilli()),
+			rapid.SampledFrom([]int64{first.UnixMilli(), last.UnixMilli()}))
 		want := AtTime(time.UnixMilli(ms.Draw(t, "ms")))
 		text, err := want.MarshalText()
 		if layout := want.Format("2006-01-02T15:04:05.000Z07:00"); err != nil || string(text) != layout {
@@ -126,7 +127,8 @@ func TestTimeForms(t *testing.T) {
 }
 
 func TestEncodeTaskKeepsUnknownMembers(t *testing.T) {
-	const sent = `{"task_id":"a","user_id":"u","task_name":"n","mode":"m","service":"s","retry":{"max_attempts":2,"jitter":[1,{"x":null}]},"colour":"red","a\"b":{"deep":[true]}}`
+	const sent = `{"task_id":"a","user_id":"u","task_name":"n","mode":"m","service":"s","retry":{"max_attempts":2,` +
+		`"jitter":[1,{"x":null}]},"colour":"red","a\"b":{"deep":[true]}}`
 	task, err := DecodeTask([]byte(sent))
 	if err != nil {
 		t.Fatal(err)
@@ -154,14 +156,16 @@ func TestTaskSharesNothing(t *testing.T) {
 
 func TestWholeNumber(t *testing.T) {
 	for text, want := range map[string]int64{
-		"0": 0, "-0": 0, "0.000": 0, "0e999999999999": 0, "-0.0e-99999999999999": 0, "5": 5, "5.0": 5, "-5.0": -5, "50e-1": 5, "0.5e1": 5,
-		"1e3": 1000, "1E+3": 1000, "123456789012345678": 123456789012345678, "100000000000000000000000e-20": 1000,
+		"0": 0, "-0": 0, "0.000": 0, "0e999999999999": 0, "-0.0e-99999999999999": 0, "5": 5, "5.0": 5, "-5.0": -5, "50e-1": 5,
+		"0.5e1": 5,
+		"1e3":   1000, "1E+3": 1000, "123456789012345678": 123456789012345678, "100000000000000000000000e-20": 1000,
 	} {
 		if got, ok := wholeNumber([]byte(text)); !ok || got != want {
 			t.Errorf("%s is read as %d, %v", text, got, ok)
 		}
 	}
-	for _, text := range []string{"0.5", "5.5", "1e-1", "1e400", "1e999999999999999999999", "1e-999999999999999999999", "1234567890123456789", "1e18"} {
+	for _, text := range []string{"0.5", "5.5", "1e-1", "1e400", "1e999999999999999999999", "1e-999999999999999999999",
+		"1234567890123456789", "1e18"} {
 		if got, ok := wholeNumber([]byte(text)); ok {
 			t.Errorf("%s is read as %d", text, got)
 		}

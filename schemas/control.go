@@ -44,11 +44,12 @@ type Control struct {
 	Time   Time   `json:"time"`
 	By     string `json:"by,omitzero"`
 	Reason string `json:"reason,omitzero"`
-	// ExpiresAt is when it becomes void. A cancel must have one: it may wait
-	// for a task that never comes.
+	// ExpiresAt is when it becomes void. A cancel must have one: it may wait for a task that never comes.
 	ExpiresAt *Time `json:"expires_at,omitzero"`
 	// Off lifts a kill switch.
 	Off bool `json:"off,omitzero"`
+	// Deleted says, on a cancel, that what the OpenAI door shows of the task was deleted by its user.
+	Deleted bool `json:"deleted,omitzero"`
 	// Limits of kind limits replace the ones before.
 	Limits *Limits `json:"limits,omitzero"`
 
@@ -67,9 +68,8 @@ type Target struct {
 	Lane     string     `json:"lane,omitzero"`
 }
 
-// Limits bound how much of a target runs in each processor of the lane; nil is
-// no limit. They are not divided among processors: three of them may run three
-// times as much.
+// Limits bound how much of a target runs in each processor of the lane; nil is no limit. They are not divided among
+// processors: three of them may run three times as much.
 type Limits struct {
 	MaxRunning    *int64   `json:"max_running,omitzero"`
 	MaxStartsPerS *float64 `json:"max_starts_per_s,omitzero"`
@@ -79,7 +79,14 @@ type Limits struct {
 type InvalidControlError struct {
 	Field   string // as in [InvalidTaskError]
 	Problem string
+	// Unknown says that Field is no member of a control; [ControlFields] are.
+	Unknown bool
+
+	err error // of the JSON decoder, nil for what can be decoded
 }
+
+// Unwrap is the JSON decoder's error, nil if it had none.
+func (e *InvalidControlError) Unwrap() error { return e.err }
 
 func (e *InvalidControlError) Error() string {
 	if e.Field == "" {
@@ -90,13 +97,22 @@ func (e *InvalidControlError) Error() string {
 
 // DecodeControl reads and checks a control record, by the rules of
 // control.schema.json. Its error is always an *[InvalidControlError].
-func DecodeControl(b []byte) (*Control, error) { return decodeControl(b, false) }
+func DecodeControl(b []byte) (*Control, error) {
+	c, err := decodeControl(b, false)
+	if err != nil {
+		return nil, err
+	}
+	if field, problem := c.Check(); problem != "" {
+		return nil, &InvalidControlError{Field: field, Problem: problem}
+	}
+	return c, nil
+}
 
-// DecodeControlOrder is DecodeControl for a control that somebody asks for now. A
-// record may come from a newer version; an order with a member that this version
-// does not know is refused: a limit with a typo would lift the one in force, an
-// expires_at with one would never come.
-func DecodeControlOrder(b []byte) (*Control, error) { return decodeControl(b, true) }
+// DecodeControlRequest reads a control that somebody asks for now, and leaves what is
+// missing, such as its time, and the [Control.Check] to who takes it. A record may come from
+// a newer version; a request with a member that this version does not know is refused: a limit
+// with a typo would lift the one in force, an expires_at with one would never come.
+func DecodeControlRequest(b []byte) (*Control, error) { return decodeControl(b, true) }
 
 func decodeControl(b []byte, strict bool) (*Control, error) {
 	if text := bytes.TrimSpace(b); len(text) > 0 && string(text) == "null" {
@@ -109,9 +125,6 @@ func decodeControl(b []byte, strict bool) (*Control, error) {
 	if strict && len(c.Unknown) > 0 { // json rejects only what has no place to be kept
 		return nil, unknownControlMember(memberNames(c.Unknown)[0])
 	}
-	if field, problem := c.Check(); problem != "" {
-		return nil, &InvalidControlError{Field: field, Problem: problem}
-	}
 	return c, nil
 }
 
@@ -123,34 +136,43 @@ func explainControl(err error) *InvalidControlError {
 	case semantic != nil:
 		return &InvalidControlError{Field: dotted(semantic.JSONPointer), Problem: mistyped(semantic)}
 	}
-	return &InvalidControlError{Problem: "the value is not valid JSON: " + shown(err.Error())}
+	return &InvalidControlError{Problem: "the value is not valid JSON: " + shown(err.Error()), err: err}
 }
 
-// mistyped says what a control's member of a wrong type should be. Its only
-// numbers are those of the limits.
+// mistyped says what a control's member of a wrong type should be. Its only numbers are those of the limits.
 func mistyped(e *json.SemanticError) string {
 	switch {
 	case e.Err == nil:
 		return "must not be " + kindName(e.JSONKind)
 	case e.GoType == reflect.TypeFor[int64]():
-		return fmt.Sprintf("must be a whole number from 0 to %d in plain digits, not %s", maxControlRate, cut(string(e.JSONValue), maxQuoted))
+		return fmt.Sprintf("must be a whole number from 0 to %d in plain digits, not %s", maxControlRate,
+			cut(string(e.JSONValue), maxQuoted))
 	case e.GoType == reflect.TypeFor[float64]():
 		return startsRule
 	}
 	return "is wrong: " + shown(e.Err.Error())
 }
 
-// unknownControlMember says of an order's member what could stand in its place. The
-// time is not among it: it is set by who takes the order.
+// unknownControlMember says of a request's member what could stand in its place. The
+// time is not among it: it is set by who takes the request.
 func unknownControlMember(field string) *InvalidControlError {
-	problem := "is not known; a control has kind, target, by, reason, expires_at, off and limits"
+	problem := "is not known; a control has kind, target, by, reason, expires_at, off, deleted and limits"
 	switch {
 	case strings.HasPrefix(field, "target."):
 		problem = "is not known; a target has type and, for it, user_id, task_id, task_name, mode, service or lane"
 	case strings.HasPrefix(field, "limits."):
 		problem = "is not known; limits have max_running and max_starts_per_s"
 	}
-	return &InvalidControlError{Field: shown(field), Problem: problem}
+	return &InvalidControlError{Field: shown(field), Problem: problem, Unknown: true}
+}
+
+// ControlFields lists the members that a request for a control can have, those of target and limits in dotted form.
+func ControlFields() []string {
+	return []string{
+		"kind", "target", "target.type", "target.user_id", "target.task_id", "target.task_name", "target.mode",
+		"target.service", "target.lane",
+		"by", "reason", "expires_at", "off", "deleted", "limits", "limits.max_running", "limits.max_starts_per_s",
+	}
 }
 
 // Holds reports whether the control lets nothing of its target start, for as long as
@@ -172,9 +194,8 @@ func (c *Control) Encode() ([]byte, error) {
 	return b, nil
 }
 
-// Key is the record's key: kind/target. A resume has the key of the pause it
-// ends, so that compaction, which keeps the last record of a key, forgets the
-// pause.
+// Key is the record's key: kind/target. A resume has the key of the pause it ends, so that compaction, which keeps
+// the last record of a key, forgets the pause.
 func (c *Control) Key() string {
 	kind := c.Kind
 	if kind == ControlResume {
@@ -195,6 +216,9 @@ func (t Target) String() string {
 	return strings.Join(parts, "/")
 }
 
+// TaskKey is the task of a target of type task.
+func (t Target) TaskKey() TaskKey { return TaskKey{t.UserID, t.TaskID} }
+
 // ParseTarget reads the target's part of a key, as String writes it.
 func ParseTarget(text string) (Target, error) {
 	names := strings.Split(text, "/")
@@ -214,7 +238,8 @@ func ParseTarget(text string) (Target, error) {
 		return Target{}, &InvalidControlError{Field: field, Problem: problem}
 	}
 	if len(names) > 0 {
-		return Target{}, &InvalidControlError{Field: "target", Problem: "has more names than a target of type " + string(target.Type) + "; write / in a name as %2F"}
+		return Target{}, &InvalidControlError{Field: "target",
+			Problem: "has more names than a target of type " + string(target.Type) + "; write / in a name as %2F"}
 	}
 	return target, nil
 }

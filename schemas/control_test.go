@@ -14,14 +14,22 @@ func controls() map[string]*Control {
 	at := AtTime(time.UnixMilli(1769851800123))
 	running, starts := int64(2), 0.5
 	return map[string]*Control{
-		"cancel/task/alice/t-1":           {Kind: ControlCancel, Target: Target{Type: TargetTask, UserID: "alice", TaskID: "t-1"}, Time: at, ExpiresAt: &at, By: "alice"},
-		"cancel/task/a%2Fb%20c/t-1":       {Kind: ControlCancel, Target: Target{Type: TargetTask, UserID: "a/b c", TaskID: "t-1"}, Time: at, ExpiresAt: &at},
-		"pause/lane/heavy":                {Kind: ControlPause, Target: Target{Type: TargetLane, Lane: "heavy"}, Time: at, Reason: "maintenance"},
-		"pause/user/bob":                  {Kind: ControlResume, Target: Target{Type: TargetUser, UserID: "bob"}, Time: at},
-		"limits/service/chat/openai":      {Kind: ControlLimits, Target: Target{Type: TargetService, Mode: "chat", Service: "openai"}, Time: at, Limits: &Limits{MaxRunning: &running, MaxStartsPerS: &starts}},
-		"limits/task_name/summarize":      {Kind: ControlLimits, Target: Target{Type: TargetTaskName, TaskName: "summarize"}, Time: at, Limits: &Limits{}},
-		"kill_switch/task_name/summarize": {Kind: ControlKillSwitch, Target: Target{Type: TargetTaskName, TaskName: "summarize"}, Time: at, Off: true},
-		"kill_switch/task/alice/t-1":      {Kind: ControlKillSwitch, Target: Target{Type: TargetTask, UserID: "alice", TaskID: "t-1"}, Time: at, ExpiresAt: &at},
+		"cancel/task/alice/t-1": {Kind: ControlCancel,
+			Target: Target{Type: TargetTask, UserID: "alice", TaskID: "t-1"}, Time: at, ExpiresAt: &at, By: "alice"},
+		"cancel/task/a%2Fb%20c/t-1": {Kind: ControlCancel,
+			Target: Target{Type: TargetTask, UserID: "a/b c", TaskID: "t-1"}, Time: at, ExpiresAt: &at},
+		"pause/lane/heavy": {Kind: ControlPause, Target: Target{Type: TargetLane, Lane: "heavy"}, Time: at,
+			Reason: "maintenance"},
+		"pause/user/bob": {Kind: ControlResume, Target: Target{Type: TargetUser, UserID: "bob"}, Time: at},
+		"limits/service/chat/openai": {Kind: ControlLimits,
+			Target: Target{Type: TargetService, Mode: "chat", Service: "openai"}, Time: at,
+			Limits: &Limits{MaxRunning: &running, MaxStartsPerS: &starts}},
+		"limits/task_name/summarize": {Kind: ControlLimits, Target: Target{Type: TargetTaskName, TaskName: "summarize"},
+			Time: at, Limits: &Limits{}},
+		"kill_switch/task_name/summarize": {Kind: ControlKillSwitch,
+			Target: Target{Type: TargetTaskName, TaskName: "summarize"}, Time: at, Off: true},
+		"kill_switch/task/alice/t-1": {Kind: ControlKillSwitch,
+			Target: Target{Type: TargetTask, UserID: "alice", TaskID: "t-1"}, Time: at, ExpiresAt: &at},
 	}
 }
 
@@ -54,25 +62,39 @@ func TestBadControls(t *testing.T) {
 	const at = `"time":"2026-01-31T09:30:00Z"`
 	for value, field := range map[string]string{
 		`{}`: "kind", `{"kind":"stop","target":{"type":"lane","lane":"fast"},` + at + `}`: "kind",
-		`{"kind":"pause",` + at + `}`:                                                                                "target.type",
-		`{"kind":"pause","target":{"type":"planet"},` + at + `}`:                                                     "target.type",
-		`{"kind":"pause","target":{"type":"lane"},` + at + `}`:                                                       "target.lane",
-		`{"kind":"pause","target":{"type":"lane","lane":"Fast"},` + at + `}`:                                         "target.lane",
-		`{"kind":"pause","target":{"type":"lane","lane":"fast","user_id":"u"},` + at + `}`:                           "target.user_id",
-		`{"kind":"pause","target":{"type":"lane","lane":"fast"}}`:                                                    "time",
-		`{"kind":"pause","target":{"type":"lane","lane":"fast"},"time":5}`:                                           "time",
-		`{"kind":"pause","target":{"type":"lane","lane":"fast"},"time":"today"}`:                                     "time",
-		`{"kind":"pause","target":{"type":"lane","lane":"fast"},` + at + `,"off":true}`:                              "off",
-		`{"kind":"pause","target":{"type":"lane","lane":"fast"},` + at + `,"off":"yes"}`:                             "off",
-		`{"kind":"pause","target":{"type":"lane","lane":"fast"},` + at + `,"limits":{}}`:                             "limits",
-		`{"kind":"pause","target":{"type":"task","user_id":"u","task_id":"a/b"},` + at + `}`:                         "target.task_id",
-		`{"kind":"pause","target":{"type":"task","task_id":"a"},` + at + `}`:                                         "target.user_id",
-		`{"kind":"cancel","target":{"type":"task","user_id":"u","task_id":"a"},` + at + `}`:                          "expires_at",
-		`{"kind":"cancel","target":{"type":"user","user_id":"u"},` + at + `,"expires_at":` + at[7:] + `}`:            "target.type",
-		`{"kind":"limits","target":{"type":"task","user_id":"u","task_id":"a"},` + at + `,"limits":{}}`:              "target.type",
-		`{"kind":"limits","target":{"type":"user","user_id":"u"},` + at + `}`:                                        "limits",
-		`{"kind":"limits","target":{"type":"user","user_id":"u"},` + at + `,"limits":{"max_running":-1}}`:            "limits.max_running",
-		`{"kind":"limits","target":{"type":"user","user_id":"u"},` + at + `,"limits":{"max_starts_per_s":0}}`:        "limits.max_starts_per_s",
+		`{"kind":"pause",` + at +
+			`}`: "target.type",
+		`{"kind":"pause","target":{"type":"planet"},` + at +
+			`}`: "target.type",
+		`{"kind":"pause","target":{"type":"lane"},` + at +
+			`}`: "target.lane",
+		`{"kind":"pause","target":{"type":"lane","lane":"Fast"},` + at +
+			`}`: "target.lane",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast","user_id":"u"},` + at +
+			`}`: "target.user_id",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"}}`:                        "time",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"},"time":5}`:               "time",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"},"time":"today"}`:         "time",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"},` + at + `,"off":true}`:  "off",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"},` + at + `,"off":"yes"}`: "off",
+		`{"kind":"pause","target":{"type":"lane","lane":"fast"},` + at +
+			`,"limits":{}}`: "limits",
+		`{"kind":"pause","target":{"type":"task","user_id":"u","task_id":"a/b"},` + at +
+			`}`: "target.task_id",
+		`{"kind":"pause","target":{"type":"task","task_id":"a"},` + at +
+			`}`: "target.user_id",
+		`{"kind":"cancel","target":{"type":"task","user_id":"u","task_id":"a"},` + at +
+			`}`: "expires_at",
+		`{"kind":"cancel","target":{"type":"user","user_id":"u"},` + at + `,"expires_at":` + at[7:] +
+			`}`: "target.type",
+		`{"kind":"limits","target":{"type":"task","user_id":"u","task_id":"a"},` + at +
+			`,"limits":{}}`: "target.type",
+		`{"kind":"limits","target":{"type":"user","user_id":"u"},` + at +
+			`}`: "limits",
+		`{"kind":"limits","target":{"type":"user","user_id":"u"},` + at +
+			`,"limits":{"max_running":-1}}`: "limits.max_running",
+		`{"kind":"limits","target":{"type":"user","user_id":"u"},` + at +
+			`,"limits":{"max_starts_per_s":0}}`: "limits.max_starts_per_s",
 		`{"kind":"pause","target":{"type":"user","user_id":"u"},` + at + `,"by":"` + strings.Repeat("x", 201) + `"}`: "by",
 		`[]`: "", `null`: "",
 	} {
@@ -97,22 +119,27 @@ func TestBadControls(t *testing.T) {
 }
 
 func TestAnOrderHasNoUnknownMember(t *testing.T) {
-	const lane, user, at = `"target":{"type":"lane","lane":"gpu"}`, `"target":{"type":"user","user_id":"u"}`, `"time":"2026-01-31T09:30:00Z"`
+	const lane, user, at = `"target":{"type":"lane","lane":"gpu"}`, `"target":{"type":"user","user_id":"u"}`,
+		`"time":"2026-01-31T09:30:00Z"`
 	for value, want := range map[string][2]string{
-		`{"kind":"pause",` + lane + `,` + at + `}`:                                                {"", ""},
-		`{"kind":"pause",` + lane + `,` + at + `,"reason":null,"limits":null}`:                    {"", ""},
-		`{"kind":"pause",` + lane + `,` + at + `,"expire_at":"2026-01-31T09:30:00Z"}`:             {"expire_at", "expires_at"},
-		`{"kind":"pause",` + lane + `,` + at + `,"a\nb":1}`:                                       {`"a\nb"`, "reason"},
-		`{"kind":"pause","target":{"type":"lane","name":"gpu"},` + at + `}`:                       {"target.name", "lane"},
-		`{"kind":"pause","target":{"type":"lane","lane":"gpu","user":"u"},` + at + `}`:            {"target.user", "user_id"},
-		`{"kind":"limits",` + user + `,` + at + `,"limits":{"max_runs":1}}`:                       {"limits.max_runs", "max_running"},
-		`{"kind":"limits",` + user + `,` + at + `,"limits":{"max_running":1,"Max_running":null}}`: {"limits.Max_running", "max_running"},
+		`{"kind":"pause",` + lane + `,` + at + `}`:                             {"", ""},
+		`{"kind":"pause",` + lane + `,` + at + `,"reason":null,"limits":null}`: {"", ""},
+		`{"kind":"pause",` + lane + `,` + at + `,"expire_at":"2026-01-31T09:30:00Z"}`: {"expire_at",
+			"expires_at"},
+		`{"kind":"pause",` + lane + `,` + at + `,"a\nb":1}`:                            {`"a\nb"`, "reason"},
+		`{"kind":"pause","target":{"type":"lane","name":"gpu"},` + at + `}`:            {"target.name", "lane"},
+		`{"kind":"pause","target":{"type":"lane","lane":"gpu","user":"u"},` + at + `}`: {"target.user", "user_id"},
+		`{"kind":"limits",` + user + `,` + at + `,"limits":{"max_runs":1}}`: {"limits.max_runs",
+			"max_running"},
+		`{"kind":"limits",` + user + `,` + at + `,"limits":{"max_running":1,"Max_running":null}}`: {"limits.Max_running",
+			"max_running"},
 	} {
-		_, err := DecodeControlOrder([]byte(value))
+		_, err := DecodeControlRequest([]byte(value))
 		var invalid *InvalidControlError
 		switch {
 		case want[0] == "" && err == nil:
-		case !errors.As(err, &invalid) || invalid.Field != want[0] || !strings.Contains(invalid.Problem, want[1]):
+		case !errors.As(err, &invalid) || !invalid.Unknown || invalid.Field != want[0] || !strings.Contains(invalid.Problem,
+			want[1]):
 			t.Errorf("%s: %v, want %q named, and what is known", value, err, want[0])
 		}
 		// A record of a newer version is read all the same.
@@ -131,7 +158,8 @@ func TestLimitsSayWhichNumberIsWanted(t *testing.T) {
 		`{"max_starts_per_s":1e999}`:                      startsRule,
 		`{"max_running":` + strings.Repeat("9", 99) + `}`: whole + strings.Repeat("9", maxQuoted) + "...",
 	} {
-		_, err := DecodeControl([]byte(`{"kind":"limits","target":{"type":"user","user_id":"u"},"time":"2026-01-31T09:30:00Z","limits":` + limits + `}`))
+		_, err := DecodeControl([]byte(`{"kind":"limits","target":{"type":"user","user_id":"u"},` +
+			`"time":"2026-01-31T09:30:00Z","limits":` + limits + `}`))
 		var invalid *InvalidControlError
 		if !errors.As(err, &invalid) || !strings.HasPrefix(invalid.Field, "limits.max_") || invalid.Problem != want {
 			t.Errorf("%s: %v, want %q", limits, err, want)
@@ -149,7 +177,8 @@ func TestParseTarget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringMatching(`[a-zé/ .%?#:~"]{1,12}`)
 		want := rapid.SampledFrom([]Target{
-			{Type: TargetTask, UserID: name.Draw(t, "user"), TaskID: "t-1:@~."}, {Type: TargetTaskName, TaskName: name.Draw(t, "name")},
+			{Type: TargetTask, UserID: name.Draw(t, "user"), TaskID: "t-1:@~."},
+			{Type: TargetTaskName, TaskName: name.Draw(t, "name")},
 			{Type: TargetService, Mode: name.Draw(t, "mode"), Service: name.Draw(t, "service")},
 			{Type: TargetUser, UserID: name.Draw(t, "user")}, {Type: TargetLane, Lane: "heavy"},
 		}).Draw(t, "target")
@@ -157,7 +186,8 @@ func TestParseTarget(t *testing.T) {
 			t.Fatalf("%s is read as %+v (%v), want %+v", want, got, err, want)
 		}
 	})
-	for _, text := range []string{"", "task", "task/alice", "task/alice/", "task/alice/t-1/x", "lane/Fast", "lane", "user/", "user/%zz", "planet/earth", "/", "user/a/b"} {
+	for _, text := range []string{"", "task", "task/alice", "task/alice/", "task/alice/t-1/x", "lane/Fast", "lane",
+		"user/", "user/%zz", "planet/earth", "/", "user/a/b"} {
 		if got, err := ParseTarget(text); err == nil {
 			t.Errorf("%q is read as %+v", text, got)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,12 +15,10 @@ type InvalidTaskError struct {
 	// Field is the member at fault in dotted form ("retry.max_attempts"), empty
 	// if the value as a whole is. It has at most 123 characters.
 	Field string
-	// Problem is one sentence for the sender. It quotes at most a few dozen
-	// characters of what was sent.
+	// Problem is one sentence for the sender. It quotes at most a few dozen characters of what was sent.
 	Problem string
-	// Task is what could be read of the task's ids, names and step; a text that
-	// is too long for an event is cut. With a usable UserID and TaskID in it the
-	// sender can be told. Nil if the value is not an object at all.
+	// Task is what could be read of the task's ids, names and step; a text that is too long for an event is cut.
+	// With a usable UserID and TaskID in it the sender can be told. Nil if the value is not an object at all.
 	Task *Task
 }
 
@@ -30,18 +29,15 @@ func (e *InvalidTaskError) Error() string {
 	return "invalid task: " + e.Field + " " + e.Problem
 }
 
-// Identified reports whether the task could be read far enough to tell its
-// user: it has a valid user_id and task_id.
+// Identified reports whether the task could be read far enough to tell its user: it has a valid user_id and task_id.
 func (e *InvalidTaskError) Identified() bool {
 	return e.Task != nil && checkUserID(e.Task.UserID) == "" && checkTaskID(e.Task.TaskID) == ""
 }
 
-// DecodeTask reads and checks a task. It accepts what task.schema.json accepts
-// (with formats asserted) less three things a schema cannot say: more than
-// [MaxTaskBytes], a soft time limit above the hard one, and JSON that is
-// ambiguous or unreadable (a member given twice, text that is not UTF-8, more
-// than 10,000 levels). Its error is always an *[InvalidTaskError]. The task
-// shares no memory with b, so keeping it does not keep the batch it came in.
+// DecodeTask reads and checks a task. It accepts what task.schema.json accepts (with formats asserted) less three
+// things a schema cannot say: more than [MaxTaskBytes], a soft time limit above the hard one, and JSON that is
+// ambiguous or unreadable (a member given twice, text that is not UTF-8, more than 10,000 levels). Its error is
+// always an *[InvalidTaskError]. The task shares no memory with b, so keeping it does not keep the batch it came in.
 func DecodeTask(b []byte) (*Task, error) { return decodeTask(b, true) }
 
 // DecodeTaskInPlace is DecodeTask for who keeps b and does not change it: the
@@ -95,7 +91,8 @@ func (r *taskReader) refusal() *InvalidTaskError {
 func (t *Task) named() *Task {
 	return &Task{
 		TaskID: t.TaskID, UserID: t.UserID, Step: t.Step,
-		TaskName: cut(t.TaskName, maxNameChars), Mode: cut(t.Mode, maxNameChars), Service: cut(t.Service, maxNameChars),
+		TaskName: printable(cut(t.TaskName, maxNameChars)), Mode: printable(cut(t.Mode, maxNameChars)),
+		Service: printable(cut(t.Service, maxNameChars)),
 	}
 }
 
@@ -125,4 +122,46 @@ func memberNames(object jsontext.Value) []string {
 		names = append(names, string(name))
 	}
 	return names
+}
+
+// identify reads the ids and names from a value that is not JSON as a whole: with NaN somewhere, bad UTF-8, too many
+// levels, or cut off. It is nil if the value does not start as an object. It is linear and safe whatever the value.
+//
+// An id that is given twice with different texts, or is not proper UTF-8, is no id: nobody can say whose task it is.
+func identify(b []byte) *Task {
+	if text := bytes.TrimLeft(b, " \t\r\n"); len(text) == 0 || text[0] != '{' {
+		return nil
+	}
+	var task Task
+	spoilt := make(map[*string]bool)
+	for s := enter(b); ; {
+		quoted, value, ok := s.member()
+		if !ok {
+			break
+		}
+		name, err := jsontext.AppendUnquote(nil, quoted)
+		target := task.text(name)
+		if err != nil || target == nil {
+			continue
+		}
+		text, ok := properText(value)
+		if !ok || (*target != "" && *target != text) {
+			spoilt[target] = true
+			continue
+		}
+		*target = text
+	}
+	for target := range spoilt {
+		*target = ""
+	}
+	return task.named()
+}
+
+// properText is the text of a value that is a whole JSON string.
+func properText(value []byte) (string, bool) {
+	if len(value) < 2 || value[0] != '"' || stringEnd(value) != len(value) {
+		return "", false
+	}
+	text, err := jsontext.AppendUnquote(nil, value)
+	return string(text), err == nil && utf8.Valid(text)
 }

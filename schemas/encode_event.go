@@ -15,9 +15,8 @@ import (
 // eventRoom is enough for the event of a started task without growing.
 const eventRoom = 640
 
-// Encode is the event's wire form. Texts that are not UTF-8 are repaired, with
-// U+FFFD in the place of each bad byte: they come from services and must not
-// keep a task from ending. It fails if Result or Unknown is not valid JSON, a
+// Encode is the event's wire form. Texts that are not UTF-8 are repaired, with U+FFFD in the place of each bad byte:
+// they come from services and must not keep a task from ending. It fails if Result or Unknown is not valid JSON, a
 // number is not finite or a time has a year beyond 9999.
 //
 // It runs at least twice for every task, so it is written by hand, which takes
@@ -27,8 +26,7 @@ func (e *Event) Encode() ([]byte, error) {
 	return e.AppendTo(make([]byte, 0, room))
 }
 
-// AppendTo appends what Encode returns to b, for who writes one event after the
-// other into the same bytes.
+// AppendTo appends what Encode returns to b, for who writes one event after the other into the same bytes.
 func (e *Event) AppendTo(b []byte) ([]byte, error) {
 	if len(e.Unknown) > 0 {
 		encoded, err := e.encodeReflected()
@@ -45,8 +43,7 @@ func (e *Event) AppendTo(b []byte) ([]byte, error) {
 	return a.b, nil
 }
 
-// encodeReflected is the same by reflection, for the rare event that was read
-// from a newer version and is passed on.
+// encodeReflected is the same by reflection, for the rare event that was read from a newer version and is passed on.
 func (e *Event) encodeReflected() ([]byte, error) {
 	b, err := json.Marshal(e, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
 	if err != nil {
@@ -89,12 +86,30 @@ func (a *appender) outcome(e *Event) {
 			a.value(e.Result)
 		}
 	}
+	if f := e.ResultArtifact; f != nil {
+		a.text(`,"result_artifact":{"artifact":`, f.Hash)
+		a.someText(`,"name":`, f.Name)
+		a.someText(`,"type":`, f.Type)
+		a.someInteger(`,"size":`, f.Size)
+		a.raw("}")
+	}
 	a.someText(`,"error":`, e.Error)
 	a.someText(`,"error_code":`, string(e.ErrorCode))
+	if u := e.Upstream; u != nil {
+		a.text(`,"upstream":{"name":`, u.Name)
+		a.someInteger(`,"status":`, int64(u.Status))
+		a.someText(`,"code":`, u.Code)
+		a.someText(`,"kind":`, u.Kind)
+		a.someText(`,"message":`, u.Message)
+		a.raw("}")
+	}
 	a.someText(`,"duplicate_of":`, e.DuplicateOf)
 	if w := e.Waiting; w != nil {
 		a.text(`,"waiting":{"for":`, w.For)
 		a.someTime(`,"until":`, w.Until)
+		a.someText(`,"reason":`, w.Reason)
+		a.someText(`,"by":`, w.By)
+		a.someText(`,"name":`, w.Name)
 		a.raw("}")
 	}
 	if e.Deferred {
@@ -114,6 +129,10 @@ func (a *appender) details(e *Event) {
 	if o := e.Output; o != nil {
 		a.integer(`,"output":{"index":`, o.Index)
 		a.text(`,"text":`, o.Text)
+		if o.Data != nil {
+			a.raw(`,"data":`)
+			a.value(o.Data)
+		}
 		a.raw("}")
 	}
 	if u := e.Usage; u != nil {
@@ -141,6 +160,7 @@ func (a *appender) details(e *Event) {
 		a.integer(`,"partition":`, int64(s.Partition))
 		a.integer(`,"offset":`, s.Offset)
 		a.someText(`,"wait":`, s.Wait)
+		a.someInteger(`,"wait_offset":`, s.WaitOffset)
 		a.someText(`,"claim":`, s.Claim)
 		a.raw("}")
 	}
@@ -148,10 +168,19 @@ func (a *appender) details(e *Event) {
 
 func (a *appender) usage(u *Usage) {
 	a.text(`,"usage":{"model":`, u.Model)
+	a.someText(`,"provider":`, u.Provider)
 	a.integer(`,"input_tokens":`, u.InputTokens)
+	a.someInteger(`,"cached_tokens":`, u.CachedTokens)
+	a.someInteger(`,"cache_write_tokens":`, u.CacheWriteTokens)
+	a.someInteger(`,"cache_write_1h_tokens":`, u.CacheWrite1hTokens)
 	a.integer(`,"output_tokens":`, u.OutputTokens)
-	if u.CostUSD != 0 {
-		a.float(`,"cost_usd":`, u.CostUSD)
+	a.someInteger(`,"reasoning_tokens":`, u.ReasoningTokens)
+	a.someText(`,"service_tier":`, u.Tier)
+	if u.CostPicodollars != nil {
+		a.integer(`,"cost_picodollars":`, *u.CostPicodollars)
+	}
+	if u.Estimated {
+		a.raw(`,"estimated":true`)
 	}
 	a.raw("}")
 }
@@ -159,7 +188,11 @@ func (a *appender) usage(u *Usage) {
 func (a *appender) metrics(m *Metrics) {
 	a.float(`,"metrics":{"queued_ms":`, m.QueuedMS)
 	a.float(`,"run_ms":`, m.RunMS)
-	for _, name := range slices.Sorted(maps.Keys(m.Own)) {
+	var names []string // nearly always none
+	if len(m.Own) > 0 {
+		names = slices.Sorted(maps.Keys(m.Own))
+	}
+	for _, name := range names {
 		if name == "queued_ms" || name == "run_ms" || !utf8.ValidString(name) {
 			a.fail(fmt.Errorf("metrics cannot have a number of the service named %q", name))
 		}
@@ -250,7 +283,7 @@ func (a *appender) valueOrNull(v jsontext.Value) {
 func (a *appender) value(v jsontext.Value) {
 	b, err := jsontext.AppendFormat(a.b, v, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		a.fail(fmt.Errorf("result is not valid JSON: %w", err))
+		a.fail(fmt.Errorf("a value is not valid JSON: %w", err))
 		return
 	}
 	a.b = b

@@ -17,6 +17,9 @@ const (
 	KindOutput   Kind = "output"   // a piece of streamed output
 	KindUsage    Kind = "usage"    // what a provider was asked for
 	KindLog      Kind = "log"      // a line for the user
+	// KindReset says that what an earlier attempt has streamed is void: whoever shows it throws it away. The output
+	// that follows is that of a new attempt, from index 0.
+	KindReset Kind = "reset"
 	// KindCheckpoint is a step's result that later attempts of the task use. It
 	// is part of the history, and not meant for the task's user.
 	KindCheckpoint Kind = "checkpoint"
@@ -33,7 +36,7 @@ const (
 // OfTask reports whether events of this kind belong to a task's life.
 func (k Kind) OfTask() bool {
 	switch k {
-	case KindState, KindProgress, KindOutput, KindUsage, KindLog, KindCheckpoint:
+	case KindState, KindProgress, KindOutput, KindUsage, KindLog, KindReset, KindCheckpoint:
 		return true
 	}
 	return false
@@ -61,6 +64,8 @@ const (
 	CodeOverLimit        ErrorCode = "over_limit"
 	CodeBlocked          ErrorCode = "blocked"
 	CodeDuplicate        ErrorCode = "duplicate"
+	CodeRefused          ErrorCode = "refused" // a model, or its provider's filter, would not answer
+	CodeLength           ErrorCode = "length"  // a model's answer was cut off at the most tokens
 )
 
 // Event is one record of a task's life on task-events. EventID is the shard,
@@ -89,11 +94,14 @@ type Event struct {
 	Result jsontext.Value `json:"result,omitzero"`
 	// ResultChecked says that Result is valid JSON on one line, as
 	// jsontext.AppendFormat leaves it: Encode copies it as it is.
-	ResultChecked bool      `json:"-"`
-	Error         string    `json:"error,omitzero"`
-	ErrorCode     ErrorCode `json:"error_code,omitzero"`
-	// DuplicateOf is, of a task cancelled as a duplicate, the one that holds the
-	// claim to its content.
+	ResultChecked bool `json:"-"`
+	// ResultArtifact is where the result is kept if it is too large for an event; Result is absent then.
+	ResultArtifact *Artifact `json:"result_artifact,omitzero"`
+	Error          string    `json:"error,omitzero"`
+	ErrorCode      ErrorCode `json:"error_code,omitzero"`
+	// Upstream is what another system answered, where that is the error.
+	Upstream *Upstream `json:"upstream,omitzero"`
+	// DuplicateOf is, of a task cancelled as a duplicate, the one that holds the claim to its content.
 	DuplicateOf string `json:"duplicate_of,omitzero"`
 
 	Waiting *Waiting `json:"waiting,omitzero"`
@@ -103,14 +111,14 @@ type Event struct {
 	NextAttemptAt *Time     `json:"next_attempt_at,omitzero"`
 	Progress      *Progress `json:"progress,omitzero"`
 	Output        *Output   `json:"output,omitzero"`
-	// Usage is one request's on a usage event, and the attempt's total on a
-	// terminal one.
+	// Usage is one request's on a usage event, and the total of all attempts on a terminal one.
 	Usage      *Usage      `json:"usage,omitzero"`
 	Log        *LogLine    `json:"log,omitzero"`
 	Checkpoint *Checkpoint `json:"checkpoint,omitzero"`
 	Metrics    *Metrics    `json:"metrics,omitzero"`
 	Files      []File      `json:"files,omitzero"`
-	// Source is where the task came from; on every state event.
+	// Source is where the task came from; on every state event, and on what a later owner has to know of: usage,
+	// resets, checkpoints and the first output of an attempt.
 	Source *Source `json:"source,omitzero"`
 
 	Unknown jsontext.Value `json:",embed"`
@@ -123,18 +131,24 @@ const (
 	WaitDependency = "dependency" // the end of other tasks
 	WaitApproval   = "approval"   // a person's word
 	WaitLimit      = "limit"      // room under a limit
+	WaitBudget     = "budget"     // the day on which a budget that is used up begins anew
 	WaitPause      = "pause"      // the end of a pause
 	WaitVersion    = "version"    // a processor that has its version
+	WaitService    = "service"    // a processor that has its service
 )
 
 // Waiting says what a pending task waits for and, if that is known, until when.
 type Waiting struct {
 	For   string `json:"for"`
 	Until *Time  `json:"until,omitzero"`
+	// Reason and By are those of whoever paused or limited it, as they gave them, and Name is
+	// what that is about: the type and name of its target, such as "service/chat/openai".
+	Reason string `json:"reason,omitzero"`
+	By     string `json:"by,omitzero"`
+	Name   string `json:"name,omitzero"`
 }
 
-// Progress is how far the work is. Percent is 0 to 100; Current and Total are
-// in Unit.
+// Progress is how far the work is. Percent is 0 to 100; Current and Total are in Unit.
 type Progress struct {
 	Percent float64 `json:"percent"`
 	Current int64   `json:"current,omitzero"`
@@ -146,22 +160,26 @@ type Progress struct {
 type Output struct {
 	Index int64  `json:"index"`
 	Text  string `json:"text"`
+	// Data is a JSON array: the events of the provider's own stream that the piece was made of, as they came, for
+	// who serves that stream again. Pieces with data are not put together.
+	Data jsontext.Value `json:"data,omitzero"`
 	// Count is how many pieces a notifier has put together into this one, from
 	// Index on, while a client did not read; zero is one. It is not in the log.
 	Count int64 `json:"count,omitzero"`
 }
 
-// Usage is what a model was asked for. CostUSD is an estimate in US dollars.
-// In a total over several models, Model is their names with commas between.
-type Usage struct {
-	Model        string  `json:"model"`
-	InputTokens  int64   `json:"input_tokens"`
-	OutputTokens int64   `json:"output_tokens"`
-	CostUSD      float64 `json:"cost_usd,omitzero"`
+// Upstream is what a system that a service asked, such as a provider of models, answered instead of a result.
+type Upstream struct {
+	Name string `json:"name"` // the system's: "openai"
+	// Status is its HTTP status, 0 if there was no answer; Code is its own, Kind is one of package provider's kinds.
+	Status int    `json:"status,omitzero"`
+	Code   string `json:"code,omitzero"`
+	Kind   string `json:"kind,omitzero"`
+	// Message is its text for people.
+	Message string `json:"message,omitzero"`
 }
 
-// LogLine is a line the service wrote for the task's user. Level is debug,
-// info, warn or error.
+// LogLine is a line the service wrote for the task's user. Level is debug, info, warn or error.
 type LogLine struct {
 	Level string `json:"level"`
 	Text  string `json:"text"`
@@ -189,16 +207,28 @@ type File struct {
 	Bytes     int64  `json:"bytes,omitzero"`
 }
 
-// Source is the lane record a task came from. Wait is set once the task has
-// waited in tasks.scheduled: the epoch and seq of the record there that the
-// event is about ("1767222000000-17"). Claim is set on a task that holds a claim to
+// Artifact is a file that tasks take and make, as it stands in input_data, results and
+// events: not the file itself, but what it is found by (see docs/ARTIFACTS.md).
+type Artifact struct {
+	// Hash is the SHA-256 of the content, in lower-case hexadecimal.
+	Hash string `json:"artifact"`
+	// Name and Type (a media type) are those it was stored with, and Size is in bytes.
+	Name string `json:"name,omitzero"`
+	Type string `json:"type,omitzero"`
+	Size int64  `json:"size,omitzero"`
+}
+
+// Source is the lane record a task came from. Wait is set once the task has waited in tasks.scheduled: the epoch and
+// seq of the record there that the event is about ("1767222000000-17"). Claim is set on a task that holds a claim to
 // its content: the record there in the same form.
 type Source struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
 	Wait      string `json:"wait,omitzero"`
-	Claim     string `json:"claim,omitzero"`
+	// WaitOffset is where that record stands; the first of a partition is a fence.
+	WaitOffset int64  `json:"wait_offset,omitzero"`
+	Claim      string `json:"claim,omitzero"`
 }
 
 // Terminal reports whether the event ends its task.
@@ -223,11 +253,16 @@ type Result struct {
 	ErrorCode ErrorCode `json:"error_code,omitzero"`
 	// DuplicateOf is the task that runs, or ran, in a duplicate's place.
 	DuplicateOf string `json:"duplicate_of,omitzero"`
+	// ResultArtifact is where a large result is kept. The API reads it from there into Result: it is in no answer.
+	ResultArtifact *Artifact `json:"-"`
 }
 
 // ResultOf is the result a terminal event carries.
 func ResultOf(e *Event) Result {
-	r := Result{Status: e.Status, Task: e.Task, Result: e.Result, ErrorCode: e.ErrorCode, DuplicateOf: e.DuplicateOf}
+	r := Result{
+		Status: e.Status, Task: e.Task, Result: e.Result, ErrorCode: e.ErrorCode, DuplicateOf: e.DuplicateOf,
+		ResultArtifact: e.ResultArtifact,
+	}
 	if len(r.Result) == 0 {
 		r.Result = jsontext.Value("null")
 	}
@@ -235,4 +270,28 @@ func ResultOf(e *Event) Result {
 		r.Error = &e.Error
 	}
 	return r
+}
+
+// Sign is a journal record that is no event of a task: a fence, by which an
+// owner takes a shard over, or a mark, its heartbeat. Its record key is empty.
+type Sign struct {
+	EventID string `json:"event_id"`
+	Kind    Kind   `json:"kind"`
+	Shard   string `json:"shard"`
+	Epoch   int64  `json:"epoch"`
+	Seq     int64  `json:"seq"`
+	Worker  string `json:"worker"`
+	Time    Time   `json:"time"`
+	// Running and Lag are a mark's: tasks being worked on, and records received but not finished.
+	Running int `json:"running,omitzero"`
+	Lag     int `json:"lag,omitzero"`
+}
+
+// Encode is the sign's wire form.
+func (s *Sign) Encode() ([]byte, error) {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s of %s: %w", s.Kind, s.Shard, err)
+	}
+	return b, nil
 }

@@ -16,9 +16,11 @@ func goldenTasks() map[string]*Task {
 	minimal := Task{TaskID: "t-1", UserID: "alice", TaskName: "echo", Mode: "debug", Service: "echo"}
 	full := Task{
 		TaskID: "a.b_c:d@e~f-1", UserID: "Zoë/7", TaskName: "analyze_text", Mode: "chat", Service: "text_analyzer",
-		Step: &step, InputData: jsontext.Value(`{"text":"schön \"gut\"","n":[1,2.50]}`), Context: jsontext.Value(`{"language":"de"}`),
+		Step: &step, InputData: jsontext.Value(`{"text":"schön \"gut\"","n":[1,2.50]}`),
+		Context:  jsontext.Value(`{"language":"de"}`),
 		Priority: &priority, Version: "2", NotBefore: &at, ExpiresAt: &at, SoftTimeLimitMS: &soft, TimeLimitMS: &hard,
-		Retry:     &Retry{MaxAttempts: &attempts, BackoffMS: &backoff, MaxBackoffMS: &most, Multiplier: &multiplier, Unknown: jsontext.Value(`{"jitter":true}`)},
+		Retry: &Retry{MaxAttempts: &attempts, BackoffMS: &backoff, MaxBackoffMS: &most, Multiplier: &multiplier,
+			Unknown: jsontext.Value(`{"jitter":true}`)},
 		Unique:    &Unique{TTLMS: 600000, Key: "report"},
 		DependsOn: []string{"t-0", "t-1"}, OnDependencyFailure: "run",
 		OnSuccess: jsontext.Value(`{"task_name":"next"}`), OnFailure: jsontext.Value(`{"task_name":"clean_up"}`),
@@ -49,13 +51,27 @@ func goldenEvents() map[string]*Event {
 		}),
 		"running": event(KindState, Running, func(e *Event) { e.Message = "Executing task: analyze_text" }),
 		"completed": event(KindState, Completed, func(e *Event) {
-			e.Message, e.Result = "Completed task: analyze_text", jsontext.Value(`{"language":"de","sentiment":{"label":"positive","score":0.75}}`)
+			e.Message, e.Result = "Completed task: analyze_text",
+				jsontext.Value(`{"language":"de","sentiment":{"label":"positive","score":0.75}}`)
 			e.Metrics = &Metrics{QueuedMS: 1.5, RunMS: 20, Own: map[string]float64{"pages": 3, "cache_hits": 0.5}}
-			e.Usage = &Usage{Model: "small", InputTokens: 10, OutputTokens: 20, CostUSD: 0.0000005}
+			e.Usage = &Usage{Model: "small, large", Provider: "openai", InputTokens: 10, CachedTokens: 4, CacheWriteTokens: 2,
+				OutputTokens: 20, ReasoningTokens: 7, CostPicodollars: new(int64(500_000)), Estimated: true}
 			e.Files = []File{{Path: "out.txt", Operation: "write", Bytes: 12}, {Path: "in.txt", Operation: "read"}}
 		}),
+		"stored": event(KindState, Completed, func(e *Event) {
+			e.Message = "Completed task: analyze_text"
+			e.ResultArtifact = &Artifact{
+				Hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Name: "result.json",
+				Type: "application/json", Size: 300_000,
+			}
+		}),
 		"failed": event(KindState, Failed, func(e *Event) {
-			e.Attempt, e.Message, e.Error, e.ErrorCode = 0, "Failed to execute task: analyze_text", "invalid task: mode is missing", CodeInvalidTask
+			e.Attempt, e.Message, e.Error, e.ErrorCode = 0, "Failed to execute task: analyze_text",
+				"invalid task: mode is missing", CodeInvalidTask
+		}),
+		"refused": event(KindState, Failed, func(e *Event) {
+			e.Error, e.ErrorCode = "openai: no (refused)", CodeRefused
+			e.Upstream = &Upstream{Name: "openai", Status: 200, Code: "content_filter", Kind: "refused", Message: "no"}
 		}),
 		"timed_out": event(KindState, TimedOut, func(e *Event) {
 			e.Message, e.Error, e.ErrorCode = "Timed out", "no end after 600 s", CodeTimeLimit
@@ -69,7 +85,12 @@ func goldenEvents() map[string]*Event {
 		}),
 		"output": event(KindOutput, Running, func(e *Event) { e.Output = &Output{Text: "Grüße,\n\"you\" \u2028"} }),
 		"usage":  event(KindUsage, Running, func(e *Event) { e.Usage = &Usage{Model: "small"} }),
-		"log":    event(KindLog, Running, func(e *Event) { e.Log = &LogLine{Level: "info", Text: "half way"} }),
+		"output_data": event(KindOutput, Running, func(e *Event) {
+			e.Source = source
+			e.Output = &Output{Index: 3, Text: "hi", Data: jsontext.Value(`[{"type":"response.output_text.delta"}]`)}
+		}),
+		"reset": event(KindReset, Running, func(e *Event) { e.Attempt, e.Source = 2, source }),
+		"log":   event(KindLog, Running, func(e *Event) { e.Log = &LogLine{Level: "info", Text: "half way"} }),
 		"checkpoint": event(KindCheckpoint, Running, func(e *Event) {
 			e.Checkpoint = &Checkpoint{Name: "fetch", Result: jsontext.Value(`{"pages":[1,2]}`)}
 		}),
@@ -123,8 +144,10 @@ func TestGoldenSigns(t *testing.T) {
 	schema := compile(t, EventSchema())
 	at := AtTime(time.UnixMilli(1769851800123))
 	for _, sign := range []*Sign{
-		{EventID: "fast/3-1767222000000-1", Kind: KindFence, Shard: "fast/3", Epoch: 1767222000000, Seq: 1, Worker: "w-1", Time: at},
-		{EventID: "fast/3-1767222000000-9", Kind: KindMark, Shard: "fast/3", Epoch: 1767222000000, Seq: 9, Worker: "w-1", Time: at, Running: 4, Lag: 120},
+		{EventID: "fast/3-1767222000000-1", Kind: KindFence, Shard: "fast/3", Epoch: 1767222000000, Seq: 1, Worker: "w-1",
+			Time: at},
+		{EventID: "fast/3-1767222000000-9", Kind: KindMark, Shard: "fast/3", Epoch: 1767222000000, Seq: 9, Worker: "w-1",
+			Time: at, Running: 4, Lag: 120},
 	} {
 		encoded, err := sign.Encode()
 		if err != nil {
@@ -176,10 +199,12 @@ func TestDecodeEventKeepsUnknownMembers(t *testing.T) {
 
 func TestResultOf(t *testing.T) {
 	events := goldenEvents()
-	if r := ResultOf(events["completed"]); r.Status != Completed || r.Error != nil || !bytes.Equal(r.Result, events["completed"].Result) {
+	if r := ResultOf(events["completed"]); r.Status != Completed || r.Error != nil ||
+		!bytes.Equal(r.Result, events["completed"].Result) {
 		t.Errorf("completed: %+v", r)
 	}
-	if r := ResultOf(events["failed"]); r.Error == nil || *r.Error != events["failed"].Error || string(r.Result) != "null" || r.ErrorCode != CodeInvalidTask {
+	if r := ResultOf(events["failed"]); r.Error == nil || *r.Error != events["failed"].Error ||
+		string(r.Result) != "null" || r.ErrorCode != CodeInvalidTask {
 		t.Errorf("failed: %+v", r)
 	}
 	if !events["failed"].Terminal() || events["running"].Terminal() || events["progress"].Terminal() {

@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"go.uber.org/goleak"
+
+	"github.com/aiecs/tasklane/internal/rapidtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, rapidtest.Checks) }
 
 // compile is the schema as a validator that asserts formats.
 func compile(t testing.TB, schema []byte) *jsonschema.Schema {

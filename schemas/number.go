@@ -5,13 +5,11 @@ import (
 	"strings"
 )
 
-// maxDigits is what is surely within an int64; every bound of the contract is
-// far below.
+// maxDigits is what is surely within an int64; every bound of the contract is far below.
 const maxDigits = 18
 
-// wholeNumber is the value of a JSON number without a fraction in any of its
-// spellings: 5, 5.0, 50e-1, -0. It is exact, and linear in the text: 1e999999999
-// is refused without writing it out.
+// wholeNumber is the value of a JSON number without a fraction in any of its spellings: 5, 5.0, 50e-1, -0. It is
+// exact, and linear in the text: 1e999999999 is refused without writing it out.
 func wholeNumber(number []byte) (int64, bool) {
 	if n, ok := digits(number); ok {
 		return n, true

@@ -29,7 +29,8 @@ func anyRaw() *rapid.Generator[string] {
 func numberRaw(bounds ...string) *rapid.Generator[string] {
 	spelled := rapid.Custom(func(t *rapid.T) string {
 		n := rapid.SampledFrom(append(bounds, "0", "1", "-1", "5", "10", "11")).Draw(t, "n")
-		return n + rapid.SampledFrom([]string{"", ".0", ".000", "e0", "E+0", ".5", "e-1", "e1", ".0e1", ".00000000000000000001"}).Draw(t, "spelling")
+		return n + rapid.SampledFrom([]string{"", ".0", ".000", "e0", "E+0", ".5", "e-1", "e1", ".0e1",
+			".00000000000000000001"}).Draw(t, "spelling")
 	})
 	return rapid.OneOf(spelled, spelled, spelled, rawOf("10e-1", "50e-1", "100e-1", "110e-1", "-10e-1"), anyRaw())
 }
@@ -37,7 +38,8 @@ func numberRaw(bounds ...string) *rapid.Generator[string] {
 func textRaw(lengths ...int) *rapid.Generator[string] {
 	text := rapid.Custom(func(t *rapid.T) string {
 		n := rapid.SampledFrom(append(lengths, 0, 1, 2, 199, 200, 201)).Draw(t, "length")
-		unit := rapid.SampledFrom([]string{"a", "Z", "é", "日", "😀", " ", "/", ".", "@", `\n`, `\u00e9`, `\ud83d\ude00`, `\u0041`}).Draw(t, "unit")
+		unit := rapid.SampledFrom([]string{"a", "Z", "é", "日", "😀", " ", "/", ".", "@", `\n`, `\u00e9`, `\ud83d\ude00`,
+			`\u0041`}).Draw(t, "unit")
 		return `"` + strings.Repeat(unit, n) + `"`
 	})
 	return rapid.OneOf(text, text, rapid.Just(`"good"`), rapid.Just(`"good"`), anyRaw())
@@ -48,7 +50,8 @@ func timeRaw() *rapid.Generator[string] {
 	text := rapid.Custom(func(t *rapid.T) string {
 		s := part(t, "2026", "2024", "1900", "0000", "0001", "0002", "9999", "10000", "26") + "-" +
 			part(t, "01", "02", "12", "06", "13", "00", "1") + "-" + part(t, "01", "28", "29", "30", "31", "32", "00") +
-			part(t, "T", "T", "T", "T", "t", " ") + part(t, "00", "09", "23", "24", "9") + ":" + part(t, "00", "59", "60") + ":" +
+			part(t, "T", "T", "T", "T", "t", " ") + part(t, "00", "09", "23", "24", "9") + ":" + part(t, "00", "59",
+			"60") + ":" +
 			part(t, "00", "59", "60", "61") + part(t, "", "", ".5", ".123456789", ".1234567891", ",5", ".") +
 			part(t, "Z", "Z", "Z", "+00:00", "-00:00", "+23:59", "-23:59", "+24:00", "+01:60", "+0100", "z", "", `\u005a`)
 		return `"` + s + `"`
@@ -59,9 +62,12 @@ func timeRaw() *rapid.Generator[string] {
 func urlRaw() *rapid.Generator[string] {
 	text := rapid.Custom(func(t *rapid.T) string {
 		part := func(values ...string) string { return rapid.SampledFrom(values).Draw(t, "part") }
-		return `"` + part("http", "https", "HTTPS", "ftp", "") + part("://", "://", ":", "//") + part("", "u:p@", "u%20@", "a@b@") +
-			part("example.org", "localhost", "127.0.0.1", "[::1]", "[::", "[1.2.3.4]", "[fe80::1%25eth0]", "[1:2:3]", "", "a..b", ".", "exa mple", "bücher.de", "a_b", "%41") +
-			part("", "", ":80", ":", ":x", ":0", ":0080", ":65535", ":65536", ":99999") + part("", "/", "/a%20b", "/a%2", "/%zz", "?q=1&r=%41", "?q=%", "#f", "#%", "/a b", `/a\\b`, `/\"`, "/é", "/"+strings.Repeat("x", 2000)) + `"`
+		return `"` + part("http", "https", "HTTPS", "ftp", "") + part("://", "://", ":", "//") + part("", "u:p@", "u%20@",
+			"a@b@") +
+			part("example.org", "localhost", "127.0.0.1", "[::1]", "[::", "[1.2.3.4]", "[fe80::1%25eth0]", "[1:2:3]", "", "a..b",
+				".", "exa mple", "bücher.de", "a_b", "%41") +
+			part("", "", ":80", ":", ":x", ":0", ":0080", ":65535", ":65536", ":99999") + part("", "/", "/a%20b", "/a%2", "/%zz",
+			"?q=1&r=%41", "?q=%", "#f", "#%", "/a b", `/a\\b`, `/\"`, "/é", "/"+strings.Repeat("x", 2000)) + `"`
 	})
 	return rapid.OneOf(text, text, anyRaw())
 }
@@ -71,7 +77,9 @@ func memberGenerators() map[string]*rapid.Generator[string] {
 	retry := rapid.Custom(func(t *rapid.T) string {
 		return objectRaw(t, map[string]*rapid.Generator[string]{
 			"max_attempts": numberRaw("100", "101"), "backoff_ms": numberRaw("31622400000", "31622400001"),
-			"max_backoff_ms": numberRaw("31622400000", "31622400001"), "multiplier": rapid.OneOf(rawOf("1", "1.0", "0.99", "1.5", "100", "100.5", "1e2", "1e3", "-1", "1e-400"), anyRaw()), "jitter": anyRaw(),
+			"max_backoff_ms": numberRaw("31622400000", "31622400001"),
+			"multiplier": rapid.OneOf(rawOf("1", "1.0", "0.99", "1.5", "100", "100.5", "1e2", "1e3", "-1", "1e-400"),
+				anyRaw()), "jitter": anyRaw(),
 		}, nil)
 	})
 	unique := rapid.Custom(func(t *rapid.T) string {
@@ -103,8 +111,9 @@ func memberGenerators() map[string]*rapid.Generator[string] {
 		"version": textRaw(), "batch_id": textRaw(), "retry_of": textRaw(),
 		"not_before": timeRaw(), "expires_at": timeRaw(), "created_at": timeRaw(),
 		"callback_url": urlRaw(), "on_dependency_failure": rawOf(`"cancel"`, `"run"`, `""`, `null`, `"Run"`, `0`),
-		"retry": rapid.OneOf(retry, retry, anyRaw()), "unique": rapid.OneOf(unique, unique, anyRaw()), "depends_on": rapid.OneOf(ids, ids, many, anyRaw()),
-		"labels": rapid.OneOf(labels, labels, anyRaw()), "colour": anyRaw(),
+		"retry": rapid.OneOf(retry, retry, anyRaw()), "unique": rapid.OneOf(unique, unique, anyRaw()),
+		"depends_on": rapid.OneOf(ids, ids, many, anyRaw()),
+		"labels":     rapid.OneOf(labels, labels, anyRaw()), "colour": anyRaw(),
 	}
 }
 
@@ -231,8 +240,10 @@ func TestEncodeCopiesACheckedResult(t *testing.T) {
 }
 
 func drawEvent(t *rapid.T) *Event {
-	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "a", "\xff", "a\x00\"\\\u2028<&>\x7f", "\xed\xa0\x80"}))
-	number := rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 1e21, 1e-7, 50, math.NaN(), math.Inf(1)}))
+	text := rapid.OneOf(rapid.String(),
+		rapid.SampledFrom([]string{"", "a", "\xff", "a\x00\"\\\u2028<&>\x7f", "\xed\xa0\x80"}))
+	number := rapid.OneOf(rapid.Float64(),
+		rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 1e21, 1e-7, 50, math.NaN(), math.Inf(1)}))
 	s := func() string { return text.Draw(t, "text") }
 	n := func() int64 { return rapid.Int64().Draw(t, "n") }
 	f := func() float64 { return number.Draw(t, "f") }
@@ -241,14 +252,19 @@ func drawEvent(t *rapid.T) *Event {
 	some := func() bool { return rapid.Bool().Draw(t, "some") }
 	e := &Event{
 		EventID: s(), TaskID: s(), UserID: s(), Attempt: int(n()), Kind: Kind(s()), Status: Status(s()), Step: int(n()),
-		Task: s(), Message: s(), Time: at(), Lane: s(), Mode: s(), Service: s(), Worker: s(), BatchID: s(), Error: s(), ErrorCode: ErrorCode(s()),
+		Task: s(), Message: s(), Time: at(), Lane: s(), Mode: s(), Service: s(), Worker: s(), BatchID: s(), Error: s(),
+		ErrorCode: ErrorCode(s()),
 	}
-	results := []string{"-", `null`, ` {"a" : [1, 2.50, "\u0041\/"]} `, `"x"`, ``, `{`, `{"a":1,"a":2}`, "\"\xff\"", `"\ud800"`, `[1]`}
+	results := []string{"-", `null`, ` {"a" : [1, 2.50, "\u0041\/"]} `, `"x"`, ``, `{`, `{"a":1,"a":2}`, "\"\xff\"",
+		`"\ud800"`, `[1]`}
 	if r := rapid.SampledFrom(results).Draw(t, "result"); r != "-" {
 		e.Result = jsontext.Value(r)
 	}
 	if some() {
-		e.Waiting = &Waiting{For: s()}
+		e.ResultArtifact = &Artifact{Hash: s(), Name: s(), Type: s(), Size: n()}
+	}
+	if some() {
+		e.Waiting = &Waiting{For: s(), Reason: s(), By: s(), Name: s()}
 		until := at()
 		e.Waiting.Until, e.NextAttemptAt = &until, &until
 	}
@@ -256,14 +272,22 @@ func drawEvent(t *rapid.T) *Event {
 		e.Progress = &Progress{Percent: f(), Current: n(), Total: n(), Unit: s()}
 		e.Output, e.Log = &Output{Index: n(), Text: s()}, &LogLine{Level: s(), Text: s()}
 	}
+	if r := rapid.SampledFrom(results).Draw(t, "data"); r != "-" && e.Output != nil {
+		e.Output.Data = jsontext.Value(r)
+	}
 	if some() {
-		e.Usage = &Usage{Model: s(), InputTokens: n(), OutputTokens: n(), CostUSD: f()}
+		e.Usage = &Usage{Model: s(), Provider: s(), InputTokens: n(), CachedTokens: n(), CacheWriteTokens: n(),
+			OutputTokens: n(), ReasoningTokens: n(), Estimated: some(), CacheWrite1hTokens: n(), Tier: s()}
+		if some() {
+			e.Usage.CostPicodollars = new(n())
+		}
 		e.Metrics = &Metrics{QueuedMS: f(), RunMS: f()}
 	}
 	if some() && e.Metrics != nil {
 		e.Metrics.Own = map[string]float64{}
 		for range rapid.IntRange(0, 3).Draw(t, "own") {
-			e.Metrics.Own[rapid.OneOf(text.Filter(utf8.ValidString), rapid.SampledFrom([]string{"queued_ms", "run_ms", "pages"})).Draw(t, "metric")] = f()
+			e.Metrics.Own[rapid.OneOf(text.Filter(utf8.ValidString),
+				rapid.SampledFrom([]string{"queued_ms", "run_ms", "pages"})).Draw(t, "metric")] = f()
 		}
 	}
 	if r := rapid.SampledFrom(results).Draw(t, "step result"); some() {
@@ -273,11 +297,14 @@ func drawEvent(t *rapid.T) *Event {
 		}
 	}
 	if some() {
+		e.Upstream = &Upstream{Name: s(), Status: int(n()), Code: s(), Kind: s(), Message: s()}
+	}
+	if some() {
 		e.Files = []File{}
 		for range rapid.IntRange(0, 2).Draw(t, "files") {
 			e.Files = append(e.Files, File{Path: s(), Operation: s(), Bytes: n()})
 		}
-		e.Source = &Source{Topic: s(), Partition: int32(n()), Offset: n(), Wait: s(), Claim: s()}
+		e.Source = &Source{Topic: s(), Partition: int32(n()), Offset: n(), Wait: s(), WaitOffset: n(), Claim: s()}
 		e.Deferred = n()%2 == 0
 	}
 	return e

@@ -21,10 +21,9 @@ func Members(object []byte) iter.Seq2[[]byte, jsontext.Value] {
 	}
 }
 
-// scanner walks over the members of an object or the elements of an array
-// without looking into them. On valid JSON it is exact; on anything else it
-// still ends, looks at every byte once or twice and keeps no stack: nested
-// values are passed by counting brackets outside strings.
+// scanner walks over the members of an object or the elements of an array without looking into them. On valid JSON
+// it is exact; on anything else it still ends, looks at every byte once or twice and keeps no stack: nested values
+// are passed by counting brackets outside strings.
 type scanner struct{ rest []byte }
 
 // enter is a scanner behind the bracket that opens the value.

@@ -71,14 +71,14 @@ func TestBoundsAreTheSchemas(t *testing.T) {
 		name      string
 		got, want any
 	}{
-		{"task_id", schema.Defs["task_id"]["maxLength"], maxIDChars},
-		{"user_id", p["user_id"]["maxLength"], maxIDChars},
+		{"task_id", schema.Defs["task_id"]["maxLength"], MaxIDChars},
+		{"user_id", p["user_id"]["maxLength"], MaxIDChars},
 		{"task_name", p["task_name"]["maxLength"], maxNameChars},
 		{"mode", p["mode"]["maxLength"], maxNameChars},
 		{"service", p["service"]["maxLength"], maxNameChars},
 		{"version", p["version"]["maxLength"], maxNameChars},
-		{"batch_id", p["batch_id"]["maxLength"], maxIDChars},
-		{"retry_of", p["retry_of"]["maxLength"], maxIDChars},
+		{"batch_id", p["batch_id"]["maxLength"], MaxIDChars},
+		{"retry_of", p["retry_of"]["maxLength"], MaxIDChars},
 		{"step low", p["step"]["minimum"], -maxStep - 1},
 		{"step", p["step"]["maximum"], maxStep},
 		{"priority low", p["priority"]["minimum"], 0},
@@ -124,8 +124,13 @@ func TestEnumsAreTheConstants(t *testing.T) {
 	readJSON(t, "event.schema.json", &event)
 	readJSON(t, "control.schema.json", &control)
 	constants := constantsByType(t)
+	if !slices.Contains(constants["Status"], string(Lost)) || Lost.Known() || Lost.Terminal() ||
+		slices.Contains(Statuses(), Lost) {
+		t.Error("lost is a state of the view, and never on the wire")
+	}
 	for typ, enum := range map[string][]string{
-		"Status": event.Defs["status"].Enum, "Kind": event.Defs["kind"].Enum, "ErrorCode": event.Defs["error_code"].Enum,
+		"Status": append(event.Defs["status"].Enum, string(Lost)), "Kind": event.Defs["kind"].Enum,
+		"ErrorCode":   event.Defs["error_code"].Enum,
 		"ControlKind": control.Properties["kind"].Enum, "TargetType": control.Defs["target"].Properties["type"].Enum,
 	} {
 		want := constants[typ]

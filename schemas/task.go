@@ -1,13 +1,15 @@
 package schemas
 
 import (
+	"bytes"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Task is one piece of work as it stands on a lane. Which lane it runs in is
-// decided by the topic, not by the task.
+// Task is one piece of work as it stands on a lane. Which lane it runs in is decided by the topic, not by the task.
 //
 // A task is identified by (UserID, TaskID). Members that this version does not
 // know are kept in Unknown and passed on.
@@ -30,8 +32,7 @@ type Task struct {
 	Version   string `json:"version,omitzero"`
 	NotBefore *Time  `json:"not_before,omitzero"`
 	ExpiresAt *Time  `json:"expires_at,omitzero"`
-	// SoftTimeLimitMS and TimeLimitMS are milliseconds per attempt; [Task.Limits]
-	// fills in what is not given.
+	// SoftTimeLimitMS and TimeLimitMS are milliseconds per attempt; [Task.Limits] fills in what is not given.
 	SoftTimeLimitMS *int64 `json:"soft_time_limit_ms,omitzero"`
 	TimeLimitMS     *int64 `json:"time_limit_ms,omitzero"`
 	Retry           *Retry `json:"retry,omitzero"`
@@ -52,9 +53,8 @@ type Task struct {
 	Unknown jsontext.Value `json:",embed"`
 }
 
-// Retry says how a task is tried again after an error that its service marked
-// retryable. Not given, they are 3 attempts, 1,000 ms, 300,000 ms and 2: the
-// wait doubles from one second to at most five minutes.
+// Retry says how a task is tried again after an error that its service marked retryable. Not given, they are 3
+// attempts, 1,000 ms, 300,000 ms and 2: the wait doubles from one second to at most five minutes.
 type Retry struct {
 	MaxAttempts  *int     `json:"max_attempts,omitzero"`
 	BackoffMS    *int64   `json:"backoff_ms,omitzero"`
@@ -72,8 +72,7 @@ const (
 	DefaultSoftTimeLimit = 300 * time.Second
 	DefaultTimeLimit     = 600 * time.Second
 	DefaultMaxAttempts   = 3
-	// maxSoftLead is the most that the soft limit stands before the hard one
-	// when only one of them is given.
+	// maxSoftLead is the most that the soft limit stands before the hard one when only one of them is given.
 	maxSoftLead = 30 * time.Second
 )
 
@@ -91,23 +90,29 @@ func (t *Task) MaxAttempts() int {
 	return valueOr(t.Retry.MaxAttempts, DefaultMaxAttempts)
 }
 
-// Limits are the soft and hard time limits of one attempt. Given alone, the
-// soft limit is the hard one less 10 %, at most 30 s; a soft limit above the
-// default hard limit moves the hard one behind it by as much.
+// Limits are the soft and hard time limits of one attempt: the task's own as [TimeLimits]
+// has them, else those given.
 func (t *Task) Limits(soft, hard time.Duration) (time.Duration, time.Duration) {
-	givenSoft, givenHard := milliseconds(t.SoftTimeLimitMS), milliseconds(t.TimeLimitMS)
-	switch {
-	case givenSoft > 0 && givenHard > 0:
-		return givenSoft, givenHard
-	case givenHard > 0:
-		return givenHard - min(givenHard/10, maxSoftLead), givenHard
-	case givenSoft > 0:
-		if givenSoft > hard {
-			hard = givenSoft + min(givenSoft/10, maxSoftLead)
-		}
-		return givenSoft, hard
+	ownSoft, ownHard := milliseconds(t.SoftTimeLimitMS), milliseconds(t.TimeLimitMS)
+	if ownSoft <= 0 && ownHard <= 0 {
+		return min(soft, hard), hard
 	}
-	return min(soft, hard), hard
+	return TimeLimits(ownSoft, ownHard, hard)
+}
+
+// TimeLimits are a soft and a hard time limit of which one is 0, not given. The soft limit
+// is then the hard one less 10 %, at most 30 s. The hard one is the default one, and moved
+// behind the soft limit by as much if that is above it.
+func TimeLimits(soft, hard, defaultHard time.Duration) (time.Duration, time.Duration) {
+	switch {
+	case soft > 0 && hard > 0:
+		return soft, hard
+	case hard > 0:
+		return hard - min(hard/10, maxSoftLead), hard
+	case soft > defaultHard:
+		return soft, soft + min(soft/10, maxSoftLead)
+	}
+	return soft, defaultHard
 }
 
 // UnknownFields lists the names of the members this version does not know, those
@@ -130,3 +135,64 @@ func valueOr[T any](p *T, otherwise T) T {
 }
 
 func milliseconds(p *int64) time.Duration { return time.Duration(valueOr(p, 0)) * time.Millisecond }
+
+// Clone is a copy of the task that shares no memory with it.
+func (t *Task) Clone() *Task {
+	c := *t
+	c.Step, c.Priority = cloned(t.Step), cloned(t.Priority)
+	c.SoftTimeLimitMS, c.TimeLimitMS = cloned(t.SoftTimeLimitMS), cloned(t.TimeLimitMS)
+	c.NotBefore, c.ExpiresAt, c.CreatedAt = cloned(t.NotBefore), cloned(t.ExpiresAt), cloned(t.CreatedAt)
+	if r := t.Retry; r != nil {
+		c.Retry = &Retry{
+			MaxAttempts: cloned(r.MaxAttempts), BackoffMS: cloned(r.BackoffMS), MaxBackoffMS: cloned(r.MaxBackoffMS),
+			Multiplier: cloned(r.Multiplier),
+			Unknown:    bytes.Clone(r.Unknown),
+		}
+	}
+	c.Unique = cloned(t.Unique)
+	c.DependsOn, c.Labels = slices.Clone(t.DependsOn), maps.Clone(t.Labels)
+	for _, part := range []*jsontext.Value{&c.InputData, &c.Context, &c.OnSuccess, &c.OnFailure, &c.Unknown} {
+		*part = bytes.Clone(*part)
+	}
+	return &c
+}
+
+func cloned[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
+}
+
+// TaskFields lists the members that a task can have, those of retry and unique in dotted form.
+func TaskFields() []string {
+	return []string{
+		"task_id", "user_id", "task_name", "mode", "service", "step", "input_data", "context", "priority", "version",
+		"not_before", "expires_at", "soft_time_limit_ms", "time_limit_ms",
+		"retry", "retry.max_attempts", "retry.backoff_ms", "retry.max_backoff_ms", "retry.multiplier",
+		"unique", "unique.ttl_ms", "unique.key",
+		"depends_on", "on_dependency_failure", "on_success", "on_failure", "callback_url",
+		"batch_id", "labels", "retry_of", "created_at",
+	}
+}
+
+// Unsupported names the first member by which the task asks for something this version does not do yet, "" if there
+// is none. Such a task is refused: running it at once though it was to wait would be worse. Members leave the list
+// as processors learn them.
+func (t *Task) Unsupported() string {
+	for _, member := range [...]struct {
+		name string
+		used bool
+	}{
+		{"depends_on", len(t.DependsOn) > 0},
+		{"on_success", len(t.OnSuccess) > 0 && string(t.OnSuccess) != "null"},
+		{"on_failure", len(t.OnFailure) > 0 && string(t.OnFailure) != "null"},
+		{"version", t.Version != ""},
+	} {
+		if member.used {
+			return member.name
+		}
+	}
+	return ""
+}

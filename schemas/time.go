@@ -6,15 +6,13 @@ import (
 	"time"
 )
 
-// Time is an instant on the wire: RFC 3339 in UTC with milliseconds. Any
-// RFC 3339 offset is read.
+// Time is an instant on the wire: RFC 3339 in UTC with milliseconds. Any RFC 3339 offset is read.
 type Time struct{ time.Time }
 
 // AtTime is t as it will be on the wire: in UTC, cut to the millisecond.
 func AtTime(t time.Time) Time { return Time{t.UTC().Truncate(time.Millisecond)} }
 
-// AppendText appends the wire form, 2026-01-31T09:30:00.000Z. It fails for a
-// year that RFC 3339 cannot say.
+// AppendText appends the wire form, 2026-01-31T09:30:00.000Z. It fails for a year that RFC 3339 cannot say.
 func (t Time) AppendText(b []byte) ([]byte, error) {
 	u := t.UTC()
 	year, month, day := u.Date()
@@ -38,9 +36,8 @@ func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('
 // MarshalText is the wire form.
 func (t Time) MarshalText() ([]byte, error) { return t.AppendText(nil) }
 
-// UnmarshalText reads any RFC 3339 time from the year 2 to 9999. The first and
-// the last day of these are read in UTC only: an offset could lead out of the
-// years that can be written. The year 1 is left out because its first instant
+// UnmarshalText reads any RFC 3339 time from the year 2 to 9999. The first and the last day of these are read in UTC
+// only: an offset could lead out of the years that can be written. The year 1 is left out because its first instant
 // is Go's zero time, which stands for none and would be dropped when written.
 func (t *Time) UnmarshalText(b []byte) error {
 	parsed := time.Time{}
@@ -49,7 +46,8 @@ func (t *Time) UnmarshalText(b []byte) error {
 	}
 	edge := bytes.HasPrefix(b, []byte("0002-01-01")) || bytes.HasPrefix(b, []byte("9999-12-31"))
 	if parsed.Year() < 2 || edge && b[len(b)-1] != 'Z' {
-		return fmt.Errorf("%q is at or beyond the ends of the years 2 to 9999; write it in UTC, ending in Z", cut(string(b), maxQuoted))
+		return fmt.Errorf("%q is at or beyond the ends of the years 2 to 9999; write it in UTC, ending in Z",
+			cut(string(b), maxQuoted))
 	}
 	*t = Time{parsed.UTC()}
 	return nil

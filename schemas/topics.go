@@ -35,12 +35,10 @@ type Topics struct {
 // Lane is the topic of a lane: "tasks.fast" for "fast".
 func (t Topics) Lane(lane string) string { return t.Prefix + "tasks." + lane }
 
-// Events is the topic of all events: the replayable history and the journal of
-// every shard.
+// Events is the topic of all events: the replayable history and the journal of every shard.
 func (t Topics) Events() string { return t.Prefix + "task-events" }
 
-// Scheduled is the topic of tasks that wait for time, a retry, dependencies or
-// an approval.
+// Scheduled is the topic of tasks that wait for time, a retry, dependencies or an approval.
 func (t Topics) Scheduled() string { return t.Prefix + "tasks.scheduled" }
 
 // Control is the topic of cancels, pauses, limits and kill switches.
@@ -52,6 +50,9 @@ func (t Topics) Webhooks() string { return t.Prefix + "task-webhooks" }
 // Definitions is the topic of schedules and templates.
 func (t Topics) Definitions() string { return t.Prefix + "task-definitions" }
 
+// Limits is the topic by which processors share limits and budgets of providers.
+func (t Topics) Limits() string { return t.Prefix + "task-limits" }
+
 // DeadLetters is the topic of records that could not be run.
 func (t Topics) DeadLetters() string { return t.Prefix + "tasks.dlq" }
 
@@ -60,6 +61,9 @@ func (t Topics) ProcessorGroup(lane string) string { return t.Prefix + "tasklane
 
 // WebhooksGroup is the consumer group that makes and sends deliveries.
 func (t Topics) WebhooksGroup() string { return t.Prefix + "tasklane.webhooks" }
+
+// StraysGroup is the consumer group that looks for tasks on topics that are no lanes.
+func (t Topics) StraysGroup() string { return t.Prefix + "tasklane.strays" }
 
 // CheckLanes reports what is wrong with a list of lane names: none given, a
 // name twice, or one that is not lower-case letters, digits, "_" and "-".

@@ -8,11 +8,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Unique lets a task run only if none with the same content holds a claim in its
-// shard (docs/DELIVERY.md says what that is worth). Its claim holds for TTLMS
-// milliseconds from the time of the task's record, while the task is unfinished or
-// completed. The content is the user with Key, or without one with mode, service,
-// task_name and input_data.
+// Unique lets a task run only if none with the same content holds a claim in its shard (docs/DELIVERY.md says what
+// that is worth). Its claim holds for TTLMS milliseconds from the time of the task's record, while the task is
+// unfinished or completed. The content is the user with Key, or without one with mode, service, task_name and
+// input_data.
 type Unique struct {
 	TTLMS int64  `json:"ttl_ms"`
 	Key   string `json:"key,omitzero"`
@@ -21,16 +20,16 @@ type Unique struct {
 // TTL is how long the claim holds.
 func (u *Unique) TTL() time.Duration { return time.Duration(u.TTLMS) * time.Millisecond }
 
-// ContentSum is what a task is compared by under [Unique]: equal for equal content,
-// whatever the order of members and the white space in input_data. Numbers are
-// compared as they are written: as floating point, large ids would be the same.
-// The hash is cryptographic because senders choose what goes in, and a collision
-// would suppress a task. It is zero for a task without Unique.
+// ContentSum is what a task is compared by under [Unique]: equal for equal content, whatever the order of members
+// and the white space in input_data. Numbers are compared as they are written: as floating point, large ids would be
+// the same. The hash is cryptographic because senders choose what goes in, and a collision would suppress a task. It
+// is zero for a task without Unique.
 func (t *Task) ContentSum() (sum [16]byte) {
 	if t.Unique == nil {
 		return sum
 	}
-	parts := [][]byte{[]byte("content"), []byte(t.UserID), []byte(t.Mode), []byte(t.Service), []byte(t.TaskName), inOrder(t.InputData)}
+	parts := [][]byte{[]byte("content"), []byte(t.UserID), []byte(t.Mode), []byte(t.Service), []byte(t.TaskName),
+		inOrder(t.InputData)}
 	if t.Unique.Key != "" {
 		parts = [][]byte{[]byte("key"), []byte(t.UserID), []byte(t.Unique.Key)}
 	}
@@ -48,11 +47,11 @@ func inOrder(object jsontext.Value) jsontext.Value {
 	if len(object) == 0 || object.Kind() == jsontext.KindNull {
 		return jsontext.Value("{}")
 	}
-	plain := object.Clone()
-	if err := plain.Compact(jsontext.ReorderRawObjects(true), jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false), jsontext.PreserveRawStrings(false)); err != nil {
+	ordered := object.Clone()
+	if plain(&ordered) != nil {
 		return object // not JSON, which a task that was checked does not have
 	}
-	return plain
+	return ordered
 }
 
 func (r *taskReader) readUnique(value jsontext.Value) {

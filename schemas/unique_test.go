@@ -57,7 +57,10 @@ func TestContentSumTellsApart(t *testing.T) {
 	if uniqueTask(input(`null`)).ContentSum() != empty || uniqueTask(input(``)).ContentSum() != empty {
 		t.Error("no input_data is not the same as {}")
 	}
-	if uniqueTask(func(t *Task) { t.Unique.Key, t.TaskName = "k", "o" }).ContentSum() != uniqueTask(func(t *Task) { t.Unique.Key = "k" }).ContentSum() {
+	if uniqueTask(func(t *Task) {
+		t.Unique.Key, t.TaskName = "k",
+			"o"
+	}).ContentSum() != uniqueTask(func(t *Task) { t.Unique.Key = "k" }).ContentSum() {
 		t.Error("with a key more than the key is compared")
 	}
 	if uniqueTask(func(t *Task) { t.Unique = nil }).ContentSum() != [16]byte{} {
@@ -67,17 +70,24 @@ func TestContentSumTellsApart(t *testing.T) {
 
 func TestBadUniqueIsExplained(t *testing.T) {
 	for value, want := range map[string]string{
-		`7`: `unique must be an object such as {"ttl_ms": 600000}`, `{}`: "unique.ttl_ms is missing; say for how many milliseconds",
-		`{"ttl_ms":0}`: "unique.ttl_ms must be between 1 and 31622400000", `{"ttl_ms":"10m"}`: "unique.ttl_ms must be a whole number",
-		`{"ttl_ms":null}`: "unique.ttl_ms must be a whole number, not null", `{"ttl_ms":1,"by":["user_id"]}`: "unique.by is not known; unique has ttl_ms and key",
-		`{"ttl_ms":1,"key":"` + strings.Repeat("k", 201) + `"}`: "unique.key must have at most 200 characters", `{"ttl_ms":1,"key":[]}`: "unique.key must be a string",
+		`7`:                             `unique must be an object such as {"ttl_ms": 600000}`,
+		`{}`:                            "unique.ttl_ms is missing; say for how many milliseconds",
+		`{"ttl_ms":0}`:                  "unique.ttl_ms must be between 1 and 31622400000",
+		`{"ttl_ms":"10m"}`:              "unique.ttl_ms must be a whole number",
+		`{"ttl_ms":null}`:               "unique.ttl_ms must be a whole number, not null",
+		`{"ttl_ms":1,"by":["user_id"]}`: "unique.by is not known; unique has ttl_ms and key",
+		`{"ttl_ms":1,"key":"` + strings.Repeat("k", 201) + `"}`: "unique.key must have at most 200 characters",
+		`{"ttl_ms":1,"key":[]}`:                                 "unique.key must be a string",
 	} {
-		_, err := DecodeTask([]byte(`{"task_id":"a","user_id":"u","task_name":"n","mode":"m","service":"s","unique":` + value + `}`))
-		if invalid := (*InvalidTaskError)(nil); !errors.As(err, &invalid) || !strings.HasPrefix(err.Error(), "invalid task: "+want) {
+		_, err := DecodeTask([]byte(`{"task_id":"a","user_id":"u","task_name":"n","mode":"m","service":"s","unique":` +
+			value + `}`))
+		if invalid := (*InvalidTaskError)(nil); !errors.As(err, &invalid) ||
+			!strings.HasPrefix(err.Error(), "invalid task: "+want) {
 			t.Errorf("%s: %v, want %s", value, err, want)
 		}
 	}
-	task, err := DecodeTask([]byte(`{"task_id":"a","user_id":"u","task_name":"n","mode":"m","service":"s","unique":{"ttl_ms":1e3,"key":null}}`))
+	task, err := DecodeTask([]byte(`{"task_id":"a","user_id":"u","task_name":"n","mode":"m","service":"s",` +
+		`"unique":{"ttl_ms":1e3,"key":null}}`))
 	if err != nil || *task.Unique != (Unique{TTLMS: 1000}) {
 		t.Errorf("%v, %v", task, err)
 	}

@@ -33,7 +33,8 @@ func TestWebhookSignature(t *testing.T) {
 		exampleSignature:               true,
 		wrong + " " + exampleSignature: true,
 		"v1a," + strings.Repeat("x", 80) + " " + exampleSignature: true,
-		"": false, wrong: false, exampleSignature[3:]: false, "v2," + exampleSignature[3:]: false, "v1,": false, "v1,%": false,
+		"": false, wrong: false, exampleSignature[3:]: false, "v2," + exampleSignature[3:]: false, "v1,": false,
+		"v1,%": false,
 	} {
 		if got := secret.Verify(exampleID, "1614265330", []byte(exampleBody), signatures); got != want {
 			t.Errorf("%q: %v, want %v", signatures, got, want)

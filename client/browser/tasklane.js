@@ -14,7 +14,7 @@
 
 /**
  * @typedef {object} Options
- * @property {string | URL} [url] the notifier (http, https, ws or wss); where this module came from if not given
+ * @property {string | URL} [url] the notifier (http, https, ws or wss), with the path that it is served below; where this module came from if not given
  * @property {string} [userId] whose events; with a token it may be left out for the token's own user
  * @property {string} [taskId] only those of one task
  * @property {string} [batchId] only those of one batch
@@ -22,15 +22,17 @@
  * @property {string} [token] the bearer token, if the notifier asks for one
  * @property {() => string | Promise<string>} [getToken] gives a token; asked again when the last one is no longer taken
  * @property {() => string | Promise<string>} [getTicket] gives a one-time ticket, for every connection another
- * @property {"auto" | "websocket" | "sse"} [transport] auto (if not given) takes server-sent events where WebSockets do not get through
- * @property {Pick<Storage, "getItem" | "setItem">} [storage] keeps the cursor, such as localStorage: a page that is loaded again goes on where it was
+ * @property {"auto" | "websocket" | "sse"} [transport] auto (if not given) takes server-sent events where WebSockets do not get through, and
+ *   looks now and then whether they do again: over HTTP/1.1 a browser opens six streams to one host, and the seventh page waits for ever
+ * @property {Pick<Storage, "getItem" | "setItem"> & Partial<Pick<Storage, "removeItem">>} [storage] keeps the cursor: a page that is loaded again goes on where it was. Take sessionStorage,
+ *   which each tab has for itself. With localStorage two tabs that watch the same would take each other's cursor: give each its own storageKey
  * @property {string} [storageKey] the name it is kept under; made of what is watched if not given
  * @property {AbortSignal} [signal] closes the watch
  */
 
 /**
  * @typedef {object} TaskEvent an event of a task; docs/TOPICS.md has all members
- * @property {"state" | "progress" | "output" | "usage" | "log"} kind
+ * @property {"state" | "progress" | "output" | "usage" | "log" | "reset"} kind
  * @property {string} event_id
  * @property {string} task_id
  * @property {string} user_id
@@ -44,8 +46,48 @@
  * @property {string} [error]
  * @property {string} [error_code]
  * @property {{ percent: number, current?: number, total?: number, unit?: string }} [progress]
- * @property {{ index: number, text: string, count?: number }} [output] count pieces from index on, one if it is not there
+ * @property {{ index: number, text: string, count?: number, data?: any[] }} [output] count pieces from index on, one if it is not there;
+ *   data are the events of the provider's own stream
+ * @property {Usage} [usage] one request's on a usage event, the task's total on its last one
  */
+
+/**
+ * @typedef {object} Usage what a model was asked for; input_tokens and output_tokens include everything, the others are parts of them
+ * @property {string} model
+ * @property {string} [provider]
+ * @property {number} input_tokens
+ * @property {number} [cached_tokens]
+ * @property {number} [cache_write_tokens]
+ * @property {number} output_tokens
+ * @property {number} [reasoning_tokens]
+ * @property {number} [cost_picodollars] in 1/1,000,000,000,000 US dollar; not there if it is unknown
+ * @property {boolean} [estimated] the provider did not tell
+ */
+
+/**
+ * @typedef {object} Hello what a notifier says first on every connection
+ * @property {"hello"} kind
+ * @property {string} cursor where the watch is
+ * @property {boolean} recovered whether nothing is missing since the cursor that was asked for
+ * @property {string} [reason] why something may be missing
+ */
+
+/**
+ * @typedef {object} WatchEvents what listeners are told of
+ * @property {TaskEvent} event every event
+ * @property {TaskEvent} state
+ * @property {TaskEvent} progress
+ * @property {TaskEvent} output
+ * @property {TaskEvent} usage
+ * @property {TaskEvent} log
+ * @property {TaskEvent} reset what the task has streamed so far is void: throw it away, another attempt begins
+ * @property {Hello} open a connection is there
+ * @property {string} gap events are gone from the history, and why
+ * @property {WatchState} status
+ * @property {WatchError | undefined} close the end, with the reason if it was for good
+ */
+
+/** @typedef {"connecting" | "open" | "waiting" | "resting" | "closed"} WatchState */
 
 /** The end of a watch that does not come back. */
 export class WatchError extends Error {
@@ -69,10 +111,18 @@ const LONGEST_PAUSE = 15_000;
 /** A connection this old, or an event, makes the next pause the first one again. */
 const SETTLED = 10_000;
 const PING_EVERY = 25_000;
-/** Without any word for so long, and longer than a ping ago, a connection is dead. */
-const SILENCE = 40_000;
-/** How long a connection may take to open, and a woken one to show that it lives. */
+/** How long a connection may take to open, and one in doubt to show that it lives. */
 const PATIENCE = 10_000;
+/** How long an open one may take to its hello. */
+const HELLO = 20_000;
+/** Without any word for so long a WebSocket that was asked, and then a stream, is in doubt: a notifier writes to a stream every 25 s. */
+const SILENT_SOCKET = 30_000;
+const SILENT_STREAM = 55_000;
+/** A timer that is later than this was that of a page which was frozen. */
+const LATE = 5_000;
+/** How long a stream lasts before it is looked whether a WebSocket gets through again, doubled each time that none does. */
+const FIRST_RETURN = 15_000;
+const LONGEST_RETURN = 600_000;
 
 /**
  * Watches a user's events. The connection is opened after the code that is
@@ -91,13 +141,14 @@ export function connect(options = {}) {
  */
 export class Watch {
   #options;
+  #base;
   #listeners = new Map();
   #queue = /** @type {TaskEvent[]} */ ([]);
   #iterating = false;
   #waiter = /** @type {(() => void) | undefined} */ (undefined);
   #resting = false;
   #cursor;
-  #state = "connecting";
+  #state = /** @type {WatchState} */ ("connecting");
   #error = /** @type {WatchError | undefined} */ (undefined);
   #link = /** @type {Link | undefined} */ (undefined);
   #attempt = 0;
@@ -105,16 +156,23 @@ export class Watch {
   #pause = FIRST_PAUSE;
   #failures = 0; // of the WebSocket to open, one after another
   #sse;
+  #return = FIRST_RETURN;
+  #returning = /** @type {any} */ (undefined);
+  #restored = false; // the cursor is one that was kept, and no notifier has taken it yet
   #token;
   #refused = false; // the notifier did not take a fresh token
   #forget = /** @type {(() => void)[]} */ ([]);
 
   /** @param {Options} options */
   constructor(options) {
+    checkOptions(options);
     this.#options = { since: "now", transport: "auto", ...options };
+    this.#base = baseOf(options.url);
     this.#sse = this.#options.transport === "sse" || typeof WebSocket === "undefined";
     this.#token = options.token;
-    this.#cursor = this.#stored() ?? this.#options.since;
+    const stored = this.#stored();
+    this.#restored = stored !== undefined;
+    this.#cursor = stored ?? this.#options.since;
     this.#listen(globalThis, "online", () => this.#wake());
     this.#listen(globalThis.document, "visibilitychange", () => document.visibilityState === "visible" && this.#wake());
     if (options.signal) this.#listen(options.signal, "abort", () => this.close());
@@ -134,12 +192,13 @@ export class Watch {
 
   /**
    * Adds a listener and returns a function that removes it. Types: "event" for
-   * every event, a kind ("state", "progress", "output", "usage", "log") for those;
+   * every event, a kind ("state", "progress", "output", "usage", "log", "reset") for those;
    * "open" with the notifier's hello, "gap" with the reason when events are gone
    * from the history, "status" with the state, "close" with a WatchError or
    * undefined.
-   * @param {string} type
-   * @param {(value: any) => void} listener
+   * @template {keyof WatchEvents} T
+   * @param {T} type
+   * @param {(value: WatchEvents[T]) => void} listener
    * @returns {() => void}
    */
   on(type, listener) {
@@ -196,41 +255,74 @@ export class Watch {
       if (attempt === this.#attempt) this.#later(); // whoever gives tokens cannot be reached
       return;
     }
-    if (attempt !== this.#attempt || this.#state === "closed") return;
+    if (attempt !== this.#attempt) return; // closed, or another came before it
+    /** @type {LinkHandlers} */
     const handlers = {
       message: (text) => attempt === this.#attempt && this.#hear(text),
       closed: (end) => attempt === this.#attempt && this.#ended(end),
     };
-    this.#link = this.#sse ? new EventLink(request, handlers) : new SocketLink(request, handlers);
+    try {
+      this.#link = this.#sse ? new EventLink(request, handlers) : new SocketLink(request, handlers);
+    } catch (error) {
+      // Forbidden by the browser, as a ws address is in a page that came by https.
+      this.#end(new WatchError(`${this.#base.href} cannot be reached from this page: ${error instanceof Error ? error.message : error}`));
+    }
   }
 
-  /** @returns {Promise<Request_>} */
+  /** @returns {Promise<LinkRequest>} */
   async #request() {
-    const { url, userId, taskId, batchId, getToken, getTicket } = this.#options;
+    const { userId, taskId, batchId, getToken, getTicket } = this.#options;
     const query = new URLSearchParams({ since: this.#cursor });
     if (userId) query.set("user_id", userId);
     if (taskId) query.set("task_id", taskId);
     if (batchId) query.set("batch_id", batchId);
     if (getTicket) query.set("ticket", await getTicket());
     else if (getToken) this.#token ??= await getToken();
-    return { base: new URL(url ?? import.meta.url), query, token: getTicket ? undefined : this.#token };
+    return { base: this.#base, query, token: getTicket ? undefined : this.#token };
   }
 
-  /** @param {End} end */
+  /** @param {LinkEnd} end */
   #ended(end) {
-    const link = this.#link;
+    const link = /** @type {Link} */ (this.#link);
     this.#link = undefined;
-    if (link && link.openedAt > 0 && Date.now() - link.openedAt > SETTLED) this.#pause = FIRST_PAUSE;
+    clearTimeout(this.#returning);
+    if (link.welcomed && Date.now() - link.openedAt > SETTLED) this.#pause = FIRST_PAUSE;
     if (end.code === 4401 && this.#again()) return this.#later();
+    if (end.code === 4422 && this.#restored) return this.#restart(end.reason);
     if (isFinal(end.code)) return this.#end(new WatchError(end.reason || `closed with code ${end.code}`, end.code));
-    if (!this.#sse && link && link.openedAt === 0 && this.#options.transport === "auto") {
-      // Twice, because the first may only have found a notifier that restarts.
-      // Server-sent events say by their status what a WebSocket hides.
-      this.#sse = ++this.#failures % 3 === 2;
-    } else if (this.#sse && link && link.openedAt === 0 && this.#options.transport === "auto" && typeof WebSocket !== "undefined") {
-      this.#sse = false;
+    if (this.#options.transport === "auto" && typeof WebSocket !== "undefined") {
+      // Of three tries one is a stream: it says by its status what a WebSocket hides, and
+      // the first may only have found a notifier that restarts. One that closes with a
+      // reason was reached.
+      if (this.#sse) this.#sse = link.welcomed;
+      else if (!link.welcomed && (link.openedAt === 0 || end.code === 1006)) this.#sse = ++this.#failures % 3 === 2;
     }
     this.#later(end.code === 4429 ? LONGEST_PAUSE / 2 : 0);
+  }
+
+  /**
+   * The kept cursor is none that this notifier knows: it is dropped, and the watch begins where it was to without it.
+   * @param {string} reason
+   */
+  #restart(reason) {
+    this.#restored = false;
+    this.#cursor = this.#options.since;
+    try {
+      this.#options.storage?.removeItem?.(this.#key);
+    } catch {
+      // Forbidden by the browser: the next event's cursor takes its place, if that can be kept.
+    }
+    this.#emit("gap", reason);
+    this.#later();
+  }
+
+  /** Lets a stream go to see whether a WebSocket gets through again; if not, the next connection is a stream. */
+  #tryWebSocket() {
+    this.#return = Math.min(2 * this.#return, LONGEST_RETURN);
+    this.#release();
+    this.#sse = false;
+    this.#failures = 1;
+    this.#open();
   }
 
   /** Whether another token may be taken where this one was not. */
@@ -255,7 +347,7 @@ export class Watch {
     if (this.#state === "waiting") {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#open(), Math.random() * FIRST_PAUSE);
-    } else this.#link?.check(PATIENCE);
+    } else this.#link?.check();
   }
 
   // Hearing.
@@ -281,8 +373,18 @@ export class Watch {
     if (this.#queue.length >= MAX_WAITING) this.#rest();
   }
 
+  /** @param {Hello} hello */
   #welcome(hello) {
-    this.#failures = 0;
+    const link = /** @type {Link} */ (this.#link);
+    link.welcome();
+    if (!this.#sse) {
+      this.#failures = 0;
+      this.#return = FIRST_RETURN;
+    } else if (this.#options.transport === "auto" && typeof WebSocket !== "undefined") {
+      clearTimeout(this.#returning);
+      this.#returning = setTimeout(() => this.#tryWebSocket(), this.#return);
+    }
+    this.#restored = false;
     this.#refused = false; // the token was taken; when it expires another may be
     this.#cursor = hello.cursor;
     if (this.#queue.length === 0) this.#keep(hello.cursor);
@@ -293,20 +395,25 @@ export class Watch {
 
   /** Lets the connection go until the loop has taken what waits; the cursor is where it goes on. */
   #rest() {
-    this.#attempt++;
-    this.#link?.close();
-    this.#link = undefined;
+    this.#release();
     this.#resting = true;
     this.#become("resting");
   }
 
+  /** Closes the connection, and nothing that it still says is heard. */
+  #release() {
+    this.#attempt++;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#returning);
+    this.#link?.close();
+    this.#link = undefined;
+  }
+
+  /** @param {WatchError | undefined} error */
   #end(error) {
     if (this.#state === "closed") return;
     this.#error = error;
-    this.#attempt++;
-    clearTimeout(this.#timer);
-    this.#link?.close();
-    this.#link = undefined;
+    this.#release();
     for (const forget of this.#forget) forget();
     this.#become("closed");
     this.#emit("close", error);
@@ -318,12 +425,14 @@ export class Watch {
     this.#waiter = undefined;
   }
 
+  /** @param {WatchState} state */
   #become(state) {
     if (this.#state === state) return;
     this.#state = state;
     this.#emit("status", state);
   }
 
+  /** @param {string} type @param {unknown} value */
   #emit(type, value) {
     for (const listener of this.#listeners.get(type) ?? []) {
       try {
@@ -335,6 +444,7 @@ export class Watch {
     }
   }
 
+  /** @param {EventTarget | undefined} target @param {string} type @param {() => void} listener */
   #listen(target, type, listener) {
     if (!target?.addEventListener) return;
     target.addEventListener(type, listener);
@@ -356,6 +466,7 @@ export class Watch {
     }
   }
 
+  /** @param {string} cursor */
   #keep(cursor) {
     try {
       this.#options.storage?.setItem(this.#key, cursor);
@@ -365,40 +476,79 @@ export class Watch {
   }
 }
 
-/** Whether a close code says not to come back; docs/NOTIFIER.md lists them. */
+/**
+ * Whether a close code says not to come back; docs/NOTIFIER.md lists them.
+ * @param {number} code
+ */
 function isFinal(code) {
   if (code >= 4400 && code < 4500) return ![4408, 4429].includes(code);
   return [1003, 1007, 1008, 1009].includes(code);
 }
 
+const OPTIONS = ["url", "userId", "taskId", "batchId", "since", "token", "getToken", "getTicket", "transport", "storage", "storageKey", "signal"];
+
+/** @param {Options} options */
+function checkOptions(options) {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (unknown) throw new TypeError(`a watch has no option ${unknown}; it has ${OPTIONS.join(", ")}`);
+  const empty = ["userId", "taskId", "batchId", "since"].find((name) => options[/** @type {"userId"} */ (name)] === "");
+  if (empty) throw new TypeError(`${empty} is empty; leave it out if none is meant`);
+  const { transport = "auto" } = options;
+  if (!["auto", "websocket", "sse"].includes(transport)) throw new TypeError(`transport ${transport} is not auto, websocket or sse`);
+}
+
 /**
- * @typedef {{ base: URL, query: URLSearchParams, token?: string }} Request_
- * @typedef {{ code: number, reason: string }} End
- * @typedef {{ message: (text: string) => void, closed: (end: End) => void }} Handlers
+ * Where a notifier is, as a directory. The address of this module or of an endpoint stands for the directory that it is in.
+ * @param {string | URL} [url]
  */
+function baseOf(url = import.meta.url) {
+  const base = new URL(url, import.meta.url);
+  if (!/^(https?|wss?):$/.test(base.protocol)) throw new TypeError(`url ${url} has to begin with http://, https://, ws:// or wss://`);
+  const last = base.pathname.split("/").pop() ?? "";
+  if (!["", "client.js", "tasklane.js", "ws", "sse"].includes(last)) base.pathname += "/";
+  base.search = base.hash = "";
+  return base;
+}
+
+/** @typedef {{ base: URL, query: URLSearchParams, token?: string }} LinkRequest */
+/** @typedef {{ code: number, reason: string }} LinkEnd */
+/** @typedef {{ message: (text: string) => unknown, closed: (end: LinkEnd) => unknown }} LinkHandlers */
 
 /** A connection, whatever it is made of. It says that it is closed once, unless close was called. */
 class Link {
   openedAt = 0;
+  welcomed = false;
   #heardAt = Date.now();
+  #silent;
   #handlers;
   #watchdog;
   #doubt = /** @type {any} */ (undefined);
 
-  /** @param {Handlers} handlers */
-  constructor(handlers) {
+  /** @param {LinkHandlers} handlers @param {number} silent how long nothing may be heard before that is doubtful */
+  constructor(handlers, silent) {
     this.#handlers = handlers;
+    this.#silent = silent;
     this.#doubt = setTimeout(() => this.lost("it did not open"), PATIENCE);
-    this.#watchdog = setInterval(() => this.check(SILENCE - PING_EVERY), PING_EVERY);
+    this.#watchdog = setInterval(() => this.#look(), PING_EVERY);
   }
 
   opened() {
-    this.openedAt = Date.now();
-    this.heard();
+    this.openedAt = this.#heardAt = Date.now();
+    clearTimeout(this.#doubt);
+    this.#doubt = setTimeout(() => this.lost("it said no hello"), HELLO);
+  }
+
+  welcome() {
+    this.welcomed = true;
+    this.#trust();
   }
 
   heard() {
     this.#heardAt = Date.now();
+    if (this.welcomed) this.#trust();
+  }
+
+  #trust() {
     clearTimeout(this.#doubt);
     this.#doubt = undefined;
   }
@@ -409,22 +559,41 @@ class Link {
     this.#handlers.message(text);
   }
 
-  /** Asks for a sign of life within a time. Timers of hidden pages are late, so it is what was heard meanwhile that counts. */
-  check(within) {
-    if (this.openedAt === 0 || this.#doubt) return;
-    const asked = Date.now();
+  #look() {
     this.ping();
-    this.#doubt = setTimeout(() => this.#heardAt < asked && this.lost("it is silent"), within);
+    const rest = this.#heardAt + this.#silent - Date.now();
+    if (rest < PING_EVERY) this.#expect(Math.max(rest, 0) + PATIENCE);
   }
 
-  ping() {}
+  /** Asks for a sign of life at once. A stream cannot be asked: one that was heard lately is believed. */
+  check() {
+    if (this.ping() || Date.now() - this.#heardAt > this.#silent / 2) this.#expect(PATIENCE);
+  }
 
+  /** @param {number} within */
+  #expect(within) {
+    if (this.openedAt === 0 || this.#doubt) return;
+    const due = Date.now() + within;
+    this.#doubt = setTimeout(() => {
+      this.#doubt = undefined;
+      // A page that was frozen hears what came meanwhile only after its timers.
+      if (Date.now() - due > LATE) this.#expect(PATIENCE);
+      else this.lost("it is silent");
+    }, within);
+  }
+
+  /** @returns {boolean} whether the notifier was asked to answer */
+  ping() {
+    return false;
+  }
+
+  /** @param {string} reason */
   lost(reason) {
     this.close();
     this.#handlers.closed({ code: 1006, reason });
   }
 
-  /** @param {End} end */
+  /** @param {LinkEnd} end */
   ended(end) {
     this.stop();
     this.#handlers.closed(end);
@@ -443,17 +612,17 @@ class Link {
 class SocketLink extends Link {
   #socket;
 
-  /** @param {Request_} request @param {Handlers} handlers */
+  /** @param {LinkRequest} request @param {LinkHandlers} handlers */
   constructor({ base, query, token }, handlers) {
-    super(handlers);
-    const url = new URL("/ws", base);
+    super(handlers, SILENT_SOCKET);
+    const url = new URL("ws", base);
     url.protocol = url.protocol.replace("http", "ws");
     url.search = query.toString();
     this.#socket = new WebSocket(url, [BATCH]);
     this.#socket.onopen = () => {
       this.opened();
-      // Not in the query: that ends up in logs.
-      if (token) this.#socket.send(JSON.stringify({ kind: "auth", token }));
+      // Not in the query: that ends up in logs. Without one it says so, since a notifier that wants one would wait for it.
+      if (!query.has("ticket")) this.#socket.send(JSON.stringify({ kind: "auth", token }));
     };
     this.#socket.onmessage = ({ data }) => {
       // JSON has no bare newlines, so this is right for single events too.
@@ -464,6 +633,7 @@ class SocketLink extends Link {
 
   ping() {
     if (this.#socket.readyState === 1) this.#socket.send('{"kind":"ping"}');
+    return true;
   }
 
   close() {
@@ -477,10 +647,10 @@ class SocketLink extends Link {
 class EventLink extends Link {
   #abort = new AbortController();
 
-  /** @param {Request_} request @param {Handlers} handlers */
+  /** @param {LinkRequest} request @param {LinkHandlers} handlers */
   constructor({ base, query, token }, handlers) {
-    super(handlers);
-    const url = new URL("/sse", base);
+    super(handlers, SILENT_STREAM);
+    const url = new URL("sse", base);
     url.protocol = url.protocol.replace("ws", "http");
     url.search = query.toString();
     this.#read(url, token).then(
@@ -489,7 +659,7 @@ class EventLink extends Link {
     );
   }
 
-  /** @returns {Promise<End>} */
+  /** @param {URL} url @param {string} [token] @returns {Promise<LinkEnd>} */
   async #read(url, token) {
     const headers = { Accept: "text/event-stream", ...(token && { Authorization: `Bearer ${token}` }) };
     const response = await fetch(url, { headers, signal: this.#abort.signal, cache: "no-store" });
@@ -532,7 +702,10 @@ class EventLink extends Link {
   }
 }
 
-/** The code and reason in a farewell. */
+/**
+ * The code and reason in a farewell.
+ * @param {string} text
+ */
 function parsed(text) {
   try {
     const { code, reason } = JSON.parse(text);

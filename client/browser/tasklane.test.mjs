@@ -67,10 +67,54 @@ afterEach(() => {
 });
 
 test("asks for what is wanted, and for batches", async () => {
-  watch({ url: "https://tasks.example/x", taskId: "t/1", batchId: "b", since: "earliest" });
+  watch({ url: "https://tasks.example", taskId: "t/1", batchId: "b", since: "earliest" });
   await settled();
   assert.equal(newest().url.href, "wss://tasks.example/ws?since=earliest&user_id=alice&task_id=t%2F1&batch_id=b");
   assert.deepEqual(newest().protocols, ["tasklane.v1.batch"]);
+});
+
+test("a notifier may be below a path", async () => {
+  const places = {
+    "https://a.example": "wss://a.example/ws",
+    "https://a.example/": "wss://a.example/ws",
+    "https://a.example/tasks": "wss://a.example/tasks/ws",
+    "http://a.example:81/tasks/live/": "ws://a.example:81/tasks/live/ws",
+    "wss://a.example/tasks/ws": "wss://a.example/tasks/ws",
+    "https://a.example/tasks/sse?since=now#x": "wss://a.example/tasks/ws",
+    "https://a.example/tasks/client.js": "wss://a.example/tasks/ws",
+  };
+  for (const [url, want] of Object.entries(places)) {
+    watch({ url });
+    await settled();
+    assert.equal(newest().url.origin + newest().url.pathname, want, url);
+  }
+  const asked = [];
+  globalThis.fetch = (url) => (asked.push(new URL(url)), new Promise(() => {}));
+  watch({ url: "wss://a.example/tasks", transport: "sse" });
+  await settled();
+  assert.equal(asked[0].origin + asked[0].pathname, "https://a.example/tasks/sse");
+});
+
+test("options that cannot be meant are refused at once", () => {
+  assert.throws(() => connect({ url: "http://127.0.0.1", user_id: "alice" }), /no option user_id; it has .*userId/);
+  for (const name of ["userId", "taskId", "batchId", "since"])
+    assert.throws(() => connect({ url: "http://127.0.0.1", [name]: "" }), new RegExp(`${name} is empty; leave it out`));
+  assert.throws(() => connect({ url: "http://127.0.0.1", transport: "polling" }), /not auto, websocket or sse/);
+  assert.throws(() => connect({ url: "localhost:8000" }), /has to begin with http/);
+  assert.throws(() => connect({}), /has to begin with http/, "this file's own address is no notifier");
+});
+
+test("an address that the page may not open is said, and is the end", async () => {
+  globalThis.WebSocket = class {
+    constructor() {
+      throw new DOMException("insecure from a secure page", "SecurityError");
+    }
+  };
+  const w = watch();
+  const ends = [];
+  w.on("close", (e) => ends.push(e.message));
+  await settled();
+  assert.match(ends[0], /127\.0\.0\.1:8000.*insecure/);
 });
 
 test("gives every event once, to listeners and to a loop", async () => {
@@ -238,6 +282,25 @@ test("a cursor is kept when its event has been dealt with, and taken up", async 
   assert.equal(newest().since, "c1");
 });
 
+test("a kept cursor that the notifier does not know is dropped, and said", async () => {
+  const kept = new Map([["place", "of another log"]]);
+  const storage = { getItem: (k) => kept.get(k) ?? null, setItem: (k, v) => kept.set(k, v), removeItem: (k) => kept.delete(k) };
+  const w = watch({ storage, storageKey: "place", since: "earliest" });
+  const gaps = [];
+  w.on("gap", (reason) => gaps.push(reason));
+  await settled();
+  assert.equal(newest().since, "of another log");
+  newest().drop(4422, "this is no cursor");
+  assert.deepEqual(gaps, ["this is no cursor"]);
+  assert.ok(!kept.has("place"));
+  await step(1000);
+  assert.equal(newest().since, "earliest");
+  newest().open("c3");
+  assert.equal(kept.get("place"), "c3");
+  newest().drop(4422, "since is not understood");
+  assert.equal(w.state, "closed", "what the page itself asks for is not dropped");
+});
+
 test("storage that throws is as none", async () => {
   const broken = { getItem() { throw new Error("forbidden"); }, setItem() { throw new Error("full"); } };
   const w = watch({ storage: broken });
@@ -284,7 +347,7 @@ test("a silent connection is made again, one that answers is not", async () => {
   const socket = newest();
   socket.open();
   await step(25_000);
-  assert.deepEqual(socket.sent, ['{"kind":"ping"}']);
+  assert.deepEqual(socket.sent, ['{"kind":"auth"}', '{"kind":"ping"}']); // the first says that no token will come
   socket.say({ kind: "pong" });
   await step(20_000);
   assert.ok(!socket.closedByClient);
@@ -300,6 +363,31 @@ test("one that does not open is given up", async () => {
   await settled();
   await step(10_000);
   assert.ok(sockets[0].closedByClient);
+});
+
+test("one that opens and says no hello is given up", async () => {
+  watch();
+  await settled();
+  sockets[0].readyState = 1;
+  sockets[0].onopen();
+  await step(19_000);
+  assert.ok(!sockets[0].closedByClient);
+  await step(1_000);
+  assert.ok(sockets[0].closedByClient);
+});
+
+test("a page that was frozen hears what came meanwhile before it gives up", async () => {
+  watch();
+  await settled();
+  newest().open();
+  await step(25_000); // asked for a sign of life
+  mock.timers.setTime(Date.now() + 3_600_000); // its timers are an hour late
+  await settled();
+  assert.equal(sockets.length, 1);
+  assert.ok(!sockets[0].closedByClient);
+  sockets[0].say({ kind: "pong" });
+  await step(14_000);
+  assert.ok(!sockets[0].closedByClient);
 });
 
 test("the network coming back cuts the pause short", async () => {
@@ -433,4 +521,115 @@ test("a notifier that is starting is waited for", async () => {
   assert.equal(w.state, "waiting");
   await step(1000);
   assert.equal(asked, 2);
+});
+
+/** A fetch whose streams stay open: the test writes to them. */
+const streams = () => {
+  const all = [];
+  const bytes = new TextEncoder();
+  globalThis.fetch = async (url, { signal }) => {
+    const s = { since: new URL(url).searchParams.get("since"), aborted: false };
+    const body = new ReadableStream({ start: (c) => (s.write = (text) => c.enqueue(bytes.encode(text))) });
+    signal.addEventListener("abort", () => (s.aborted = true));
+    s.hello = (cursor) => s.write(`event: hello\ndata: ${JSON.stringify({ kind: "hello", cursor, recovered: true })}\n\n`);
+    s.say = (event) => s.write(`data: ${JSON.stringify(event)}\n\n`);
+    all.push(s);
+    return answer(body);
+  };
+  return all;
+};
+const heard = async () => {
+  for (let n = 0; n < 10; n++) await settled();
+};
+
+test("after an outage it goes back to WebSockets, and misses nothing on the way", async () => {
+  const all = streams();
+  const w = watch();
+  const got = [];
+  w.on("event", (e) => got.push(e.event_id));
+  await settled();
+  newest().open("c0");
+  newest().drop();
+  await step(1000);
+  newest().drop();
+  await step(1000);
+  newest().drop(); // twice not opened: a stream
+  await step(2000);
+  await heard();
+  assert.equal(all.length, 1);
+  all[0].hello("c0");
+  all[0].say(event(0));
+  await heard();
+  assert.equal(w.state, "open");
+  const made = sockets.length;
+  await step(15_000);
+  assert.equal(sockets.length, made + 1, "a WebSocket is tried again");
+  assert.ok(all[0].aborted, "there is never more than one connection");
+  assert.equal(newest().since, "c1");
+  newest().open("c1");
+  newest().say(event(1));
+  await step(120_000);
+  assert.equal(all.length, 1);
+  assert.deepEqual(got, ["e0", "e1"]);
+});
+
+test("where WebSockets never get through, that is looked for ever more seldom", async () => {
+  const all = streams();
+  watch();
+  await settled();
+  const started = Date.now();
+  const tried = [];
+  let known = 0;
+  const alive = setInterval(() => all.at(-1)?.aborted === false && all.at(-1).write(":\n"), 20_000);
+  while (Date.now() - started < 3_600_000) {
+    if (sockets.length > known) {
+      known = sockets.length;
+      tried.push(Date.now() - started);
+      newest().drop();
+    }
+    await step(500);
+    if (all.length > 0 && !all.at(-1).greeted) {
+      all.at(-1).greeted = true;
+      await heard();
+      all.at(-1).hello("c0");
+      await heard();
+    }
+  }
+  clearInterval(alive);
+  assert.ok(tried.length >= 8 && tried.length <= 14, `tried at ${tried.map((t) => Math.round(t / 1000))} s`);
+  assert.equal(all.filter((s) => !s.aborted).length, 1);
+});
+
+test("a stream that is heard every 25 s is not silent, one that is not heard is", async () => {
+  const all = streams();
+  const w = watch({ transport: "sse" });
+  await settled();
+  await heard();
+  all[0].hello("c0");
+  await heard();
+  for (let n = 0; n < 20; n++) {
+    await step(12_400);
+    await step(12_500); // the beat comes just before it is looked for
+    all[0].write(":\n");
+    await heard();
+  }
+  assert.equal(all.length, 1);
+  assert.equal(w.state, "open");
+  for (let n = 0; n < 9; n++) await step(10_000);
+  assert.ok(all[0].aborted);
+  assert.equal(all.length, 2);
+});
+
+test("a notifier that refuses for a time over a WebSocket is not asked for a stream", async () => {
+  const all = streams();
+  watch();
+  await settled();
+  for (let n = 0; n < 8; n++) {
+    newest().readyState = 1;
+    newest().onopen();
+    newest().drop(1013, "the log is being read");
+    await step(15_000);
+  }
+  assert.equal(all.length, 0);
+  assert.equal(sockets.length, 9);
 });

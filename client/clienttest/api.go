@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/aiecs/tasklane/client"
+	"github.com/aiecs/tasklane/internal/nearest"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -47,23 +51,22 @@ func write(w http.ResponseWriter, status int, body any) {
 	_ = json.MarshalWrite(w, body) // the client may be gone
 }
 
-// submission is the body of a submission: a task with its lane.
-type submission struct {
-	Lane   string         `json:"lane,omitzero"`
-	TaskID string         `json:"task_id,omitzero"`
-	Rest   jsontext.Value `json:",embed"`
-}
-
 // submit is POST /v1/tasks.
 func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, schemas.MaxTaskBytes))
 	if err != nil {
-		refuse(w, problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("the task is larger than %d bytes", schemas.MaxTaskBytes)})
+		refuse(w, problem{Status: http.StatusRequestEntityTooLarge,
+			Detail: fmt.Sprintf("the task is larger than %d bytes", schemas.MaxTaskBytes)})
 		return
 	}
 	e, bad := parse(body)
-	if bad == nil && r.Header.Get("Idempotency-Key") != "" {
-		bad = &problem{Status: http.StatusNotImplemented, Field: "Idempotency-Key", Detail: "the test's server knows no Idempotency-Key; send a task_id"}
+	switch {
+	case bad != nil:
+	case r.Header.Get("Idempotency-Key") != "":
+		bad = &problem{Status: http.StatusNotImplemented, Field: "Idempotency-Key",
+			Detail: "the test's server knows no Idempotency-Key; send a task_id"}
+	case !strings.Contains(r.Header.Get("Prefer"), "handling=lenient"):
+		bad = checkUnknown(e.task)
 	}
 	if bad != nil {
 		refuse(w, *bad)
@@ -71,44 +74,55 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	}
 	e, cursor, status, ok := s.accept(e) //nolint:contextcheck // the task outlives its request
 	if !ok {
-		refuse(w, problem{Status: http.StatusConflict, TaskID: e.task.TaskID, Detail: "the user has another task with this id; use a new task_id, or send the same content and lane"})
+		refuse(w, problem{Status: http.StatusConflict, TaskID: e.task.TaskID,
+			Detail: "the user has another task with this id; use a new task_id, or send the same content and lane"})
 		return
 	}
-	w.Header().Set("Location", "/v1/tasks/"+e.task.TaskID)
+	w.Header().Set("Location", "tasks/"+url.PathEscape(e.task.TaskID)+"?user_id="+url.QueryEscape(e.task.UserID))
 	answer(w, http.StatusAccepted, map[string]any{
-		"task_id": e.task.TaskID, "user_id": e.task.UserID, "lane": e.lane, "status": status, "cursor": cursor, "unknown_fields": e.task.UnknownFields(),
+		"task_id": e.task.TaskID, "user_id": e.task.UserID, "lane": e.lane, "status": status, "cursor": cursor,
+		"unknown_fields": e.task.UnknownFields(),
 	})
 }
 
 func parse(body []byte) (*entry, *problem) {
-	var of submission
-	if err := json.Unmarshal(body, &of); err != nil {
-		return nil, &problem{Status: http.StatusBadRequest, Detail: "the body is not a task: " + err.Error()}
-	}
-	if of.Lane != schemas.LaneFast && of.Lane != schemas.LaneHeavy {
+	sent, err := schemas.ReadSubmission(body)
+	var syntax *jsontext.SyntacticError
+	switch {
+	case errors.As(err, &syntax):
+		return nil, &problem{Status: http.StatusBadRequest, Detail: "the body is not valid JSON: " + err.Error()}
+	case err != nil:
+		return nil, &problem{Status: http.StatusUnprocessableEntity,
+			Detail: "the body must be one JSON object: " + err.Error()}
+	case sent.Lane != schemas.LaneFast && sent.Lane != schemas.LaneHeavy:
 		return nil, &problem{Status: http.StatusUnprocessableEntity, Field: "lane", Detail: "lane must be fast or heavy"}
 	}
-	e := &entry{lane: of.Lane}
-	of.Lane = ""
-	if of.TaskID == "" {
-		of.TaskID = uuid.NewString()
+	if !sent.Has("task_id") {
+		sent.Add("task_id", jsontext.Value(strconv.Quote(uuid.NewString())))
 	}
-	encoded, err := json.Marshal(of)
-	if err == nil {
-		e.task, err = schemas.DecodeTask(encoded)
-	}
+	e := &entry{lane: sent.Lane, encoded: sent.Record()}
 	var invalid *schemas.InvalidTaskError
-	switch {
-	case errors.As(err, &invalid):
-		return nil, &problem{Status: http.StatusUnprocessableEntity, Field: invalid.Field, Detail: strings.TrimSpace(invalid.Field + " " + invalid.Problem)}
-	case err != nil:
-		return nil, &problem{Status: http.StatusBadRequest, Detail: err.Error()}
-	}
-	e.encoded = encoded
-	if err := e.encoded.Canonicalize(); err != nil {
-		return nil, &problem{Status: http.StatusBadRequest, Detail: err.Error()}
+	if e.task, err = sent.Task(); errors.As(err, &invalid) {
+		return nil, &problem{Status: http.StatusUnprocessableEntity, Field: invalid.Field,
+			Detail: strings.TrimSpace(invalid.Field + " " + invalid.Problem)}
 	}
 	return e, nil
+}
+
+// checkUnknown refuses a task with members that are not known.
+func checkUnknown(t *schemas.Task) *problem {
+	for _, name := range t.UnknownFields() {
+		return unknownMember(name, append(schemas.TaskFields(), "lane")...)
+	}
+	return nil
+}
+
+func unknownMember(name string, known ...string) *problem {
+	detail := fmt.Sprintf("There is no member %q.", name)
+	if meant, near := nearest.Field(name, known...); near {
+		detail += fmt.Sprintf(" Did you mean %q?", meant)
+	}
+	return &problem{Status: http.StatusUnprocessableEntity, Field: name, Detail: detail}
 }
 
 // accept takes the task and starts it, or finds the one that is there with its
@@ -116,12 +130,17 @@ func parse(body []byte) (*entry, *problem) {
 func (s *Server) accept(e *entry) (accepted *entry, cursor string, status schemas.Status, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known := s.find(e.task.UserID, e.task.TaskID); known != nil {
-		same := known.lane == e.lane && string(known.encoded) == string(e.encoded)
+	known := s.find(e.task.UserID, e.task.TaskID)
+	if known != nil && known.lost != "" { // nothing will run it: its id is free
+		s.tasks = slices.DeleteFunc(s.tasks, func(one *entry) bool { return one == known })
+		known = nil
+	}
+	if known != nil {
+		same := known.lane == e.lane && schemas.SameTask(known.encoded, e.encoded)
 		return known, cursorAt(known.first), known.status(), same
 	}
 	e.taken, e.first = time.Now(), len(s.history)
-	why := s.doomed[identity{e.task.UserID, e.task.TaskID}]
+	why := s.unseen[e.task.Key()]
 	if why == nil {
 		e.duplicateOf = s.holder(e)
 	}
@@ -135,6 +154,9 @@ func (s *Server) accept(e *entry) (accepted *entry, cursor string, status schema
 }
 
 func (e *entry) status() schemas.Status {
+	if e.lost != "" {
+		return schemas.Lost
+	}
 	if e.last == nil {
 		return schemas.Pending
 	}
@@ -152,12 +174,13 @@ func (s *Server) find(user, id string) *entry {
 }
 
 // resolve finds a task, without a user the only one of its id. The caller holds mu.
-func (s *Server) resolve(id identity) (found *entry, bad *problem) {
+func (s *Server) resolve(id schemas.TaskKey) (found *entry, bad *problem) {
 	for _, e := range s.tasks {
 		switch {
-		case e.task.TaskID != id.task || id.user != "" && e.task.UserID != id.user:
+		case e.task.TaskID != id.TaskID || id.UserID != "" && e.task.UserID != id.UserID:
 		case found != nil:
-			return nil, &problem{Status: http.StatusConflict, Field: "user_id", Detail: "several users have a task with this id; name one with user_id"}
+			return nil, &problem{Status: http.StatusConflict, Field: "user_id",
+				Detail: "several users have a task with this id; name one with user_id"}
 		default:
 			found = e
 		}
@@ -171,7 +194,7 @@ func (s *Server) resolve(id identity) (found *entry, bad *problem) {
 // lookup finds the task of a request. It has answered if it returns nil.
 func (s *Server) lookup(w http.ResponseWriter, r *http.Request) *entry {
 	s.mu.Lock()
-	e, bad := s.resolve(identity{r.URL.Query().Get("user_id"), r.PathValue("id")})
+	e, bad := s.resolve(schemas.TaskKey{UserID: r.URL.Query().Get("user_id"), TaskID: r.PathValue("id")})
 	s.mu.Unlock()
 	if bad != nil {
 		refuse(w, *bad)
@@ -192,8 +215,12 @@ func (s *Server) getTask(w http.ResponseWriter, r *http.Request) {
 		Mode: t.Mode, Service: t.Service, Step: t.StepOrDefault(),
 	}
 	if last := e.last; last != nil {
-		state.Attempt, state.Message, state.Result, state.Error, state.ErrorCode = last.Attempt, last.Message, last.Result, last.Error, last.ErrorCode
+		state.Attempt, state.Message, state.Result, state.Error, state.ErrorCode = last.Attempt, last.Message, last.Result,
+			last.Error, last.ErrorCode
 		state.DuplicateOf = last.DuplicateOf
+	}
+	if e.lost != "" {
+		state.Error = e.lost
 	}
 	s.mu.Unlock()
 	answer(w, http.StatusOK, state)
@@ -205,7 +232,8 @@ func (s *Server) getResult(w http.ResponseWriter, r *http.Request) {
 	if text := r.URL.Query().Get("wait"); text != "" {
 		var err error
 		if wait, err = time.ParseDuration(text); err != nil || wait < 0 || wait > maxWait {
-			refuse(w, problem{Status: http.StatusUnprocessableEntity, Field: "wait", Detail: "wait must be a duration from 0s to 1m0s, for example 30s"})
+			refuse(w, problem{Status: http.StatusUnprocessableEntity, Field: "wait",
+				Detail: "wait must be a duration from 0s to 1m0s, for example 30s"})
 			return
 		}
 	}
@@ -215,29 +243,35 @@ func (s *Server) getResult(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
-	if last := s.await(ctx, e); last.Terminal() {
+	s.await(ctx, e)
+	s.mu.Lock()
+	last, status, gone := e.last, e.status(), e.lostProblem("")
+	s.mu.Unlock()
+	switch {
+	case gone != nil:
+		refuse(w, *gone)
+	case status.Terminal():
 		answer(w, http.StatusOK, schemas.ResultOf(last))
-		return
+	default:
+		answer(w, http.StatusAccepted, map[string]any{"task_id": e.task.TaskID, "status": status})
 	}
-	answer(w, http.StatusAccepted, map[string]any{"task_id": e.task.TaskID, "status": schemas.Running})
 }
 
-// await waits until the task, the context or the server has ended. What it returns is
-// not nil.
-func (s *Server) await(ctx context.Context, e *entry) *schemas.Event {
+// await waits until the task, the context or the server has ended, or the task is lost.
+func (s *Server) await(ctx context.Context, e *entry) {
 	for {
 		s.mu.Lock()
-		last, changed := e.last, s.changed
+		status, changed := e.status(), s.changed
 		s.mu.Unlock()
-		if last != nil && last.Terminal() {
-			return last
+		if status.Terminal() || status == schemas.Lost {
+			return
 		}
 		select {
 		case <-changed:
 		case <-s.ctx.Done():
-			return new(schemas.Event)
+			return
 		case <-ctx.Done():
-			return new(schemas.Event)
+			return
 		}
 	}
 }

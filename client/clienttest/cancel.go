@@ -17,14 +17,18 @@ import (
 // cancelled, as at a processor.
 const cancelGrace = 5 * time.Second
 
-const maxOrderBytes = 64 << 10
+const maxRequestBytes = 64 << 10
 
-// cancelOrder is the body of a cancel; it may be left out.
-type cancelOrder struct {
+// cancelRequest is the body of a cancel; it may be left out.
+type cancelRequest struct {
 	UserID string `json:"user_id"`
 	By     string `json:"by"`
 	Reason string `json:"reason"`
+
+	Unknown jsontext.Value `json:",embed"`
 }
+
+const cancelMembers = "user_id, by and reason"
 
 // cancelling is the answer to a cancel.
 type cancelling struct {
@@ -33,19 +37,16 @@ type cancelling struct {
 	Status schemas.Status `json:"status,omitzero"` // where the task stood; absent if nobody has seen it
 }
 
-// identity is of a task.
-type identity struct{ user, task string }
-
 // cancelTask is POST /v1/tasks/{id}/cancel.
 func (s *Server) cancelTask(w http.ResponseWriter, r *http.Request) {
-	order, bad := parseCancel(w, r)
-	id := identity{order.UserID, r.PathValue("id")}
+	request, bad := parseCancel(w, r)
+	id := schemas.TaskKey{UserID: request.UserID, TaskID: r.PathValue("id")}
 	if bad == nil {
-		bad = id.check()
+		bad = checkKey(id)
 	}
 	var done cancelling
 	if bad == nil {
-		done, bad = s.cancel(id, order.why())
+		done, bad = s.cancel(id, request.why())
 	}
 	if bad != nil {
 		refuse(w, *bad)
@@ -55,76 +56,86 @@ func (s *Server) cancelTask(w http.ResponseWriter, r *http.Request) {
 }
 
 // parseCancel reads the body and the user, who may stand in it or in the query.
-func parseCancel(w http.ResponseWriter, r *http.Request) (order cancelOrder, bad *problem) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOrderBytes))
+func parseCancel(w http.ResponseWriter, r *http.Request) (request cancelRequest, bad *problem) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
 	if err != nil {
-		return order, &problem{Status: http.StatusRequestEntityTooLarge, Detail: "the body is larger than 64 KiB"}
+		return request, &problem{Status: http.StatusRequestEntityTooLarge, Detail: "the body is larger than 64 KiB"}
 	}
 	if len(body) > 0 {
 		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-			return order, &problem{Status: http.StatusUnsupportedMediaType, Detail: "send the body as Content-Type: application/json"}
+			return request, &problem{Status: http.StatusUnsupportedMediaType,
+				Detail: "send the body as Content-Type: application/json"}
 		}
-		if err := json.Unmarshal(body, &order, json.RejectUnknownMembers(true)); err != nil {
+		if err := json.Unmarshal(body, &request); err != nil {
 			status, syntax := http.StatusUnprocessableEntity, new(jsontext.SyntacticError)
 			if errors.As(err, &syntax) {
 				status = http.StatusBadRequest
 			}
-			return order, &problem{Status: status, Detail: "the body must be one JSON object with no other members than user_id, by and reason"}
+			return request, &problem{Status: status,
+				Detail: "the body must be one JSON object with no other members than " + cancelMembers}
+		}
+		for name := range schemas.Members(request.Unknown) {
+			bad := unknownMember(string(name), "user_id", "by", "reason")
+			bad.Detail += " The body must be one JSON object with no other members than " + cancelMembers
+			return request, bad
 		}
 	}
 	switch user := r.URL.Query().Get("user_id"); {
-	case user != "" && order.UserID != "" && user != order.UserID:
-		return order, &problem{Status: http.StatusUnprocessableEntity, Field: "user_id", Detail: "user_id is given twice, in the query and the body, and differs"}
+	case user != "" && request.UserID != "" && user != request.UserID:
+		return request, &problem{Status: http.StatusUnprocessableEntity, Field: "user_id",
+			Detail: "user_id is given twice, in the query and the body, and differs"}
 	case user != "":
-		order.UserID = user
+		request.UserID = user
 	}
-	return order, nil
+	return request, nil
 }
 
-// check wants an id that a task can have, and a user or none.
-func (id identity) check() *problem {
-	if schemas.CheckTaskID(id.task) != "" {
+// checkKey wants an id that a task can have, and a user or none.
+func checkKey(id schemas.TaskKey) *problem {
+	if schemas.CheckTaskID(id.TaskID) != "" {
 		return &problem{Status: http.StatusNotFound, Detail: "no task can have this id"}
 	}
-	if wrong := schemas.CheckUserID(id.user); id.user != "" && wrong != "" {
+	if wrong := schemas.CheckUserID(id.UserID); id.UserID != "" && wrong != "" {
 		return &problem{Status: http.StatusUnprocessableEntity, Field: "user_id", Detail: "user_id " + wrong}
 	}
 	return nil
 }
 
-// why is how a task ends by this order.
-func (o cancelOrder) why() *EndError {
+// why is how a task ends by this request.
+func (r cancelRequest) why() *EndError {
 	text := "cancelled"
-	if o.By != "" {
-		text += " by " + o.By
+	if r.By != "" {
+		text += " by " + r.By
 	}
-	if o.Reason != "" {
-		text += ": " + o.Reason
+	if r.Reason != "" {
+		text += ": " + r.Reason
 	}
 	return &EndError{Status: schemas.Cancelled, Code: schemas.CodeCancelled, Text: text}
 }
 
 // cancel ends a task or tells its handler to. One that nobody has seen is ended
 // when it comes.
-func (s *Server) cancel(id identity, why *EndError) (cancelling, *problem) {
+func (s *Server) cancel(id schemas.TaskKey, why *EndError) (cancelling, *problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, bad := s.resolve(id)
 	switch {
-	case bad != nil && bad.Status == http.StatusNotFound && id.user != "":
-		s.doomed[id] = why
-		return cancelling{TaskID: id.task, UserID: id.user}, nil
+	case bad != nil && bad.Status == http.StatusNotFound && id.UserID != "":
+		s.unseen[id] = why
+		return cancelling{TaskID: id.TaskID, UserID: id.UserID}, nil
 	case bad != nil:
 		return cancelling{}, bad
+	case e.lost != "":
+		return cancelling{}, e.lostProblem("there is nothing to cancel: ")
 	case e.status().Terminal():
 		return cancelling{}, &problem{
-			Status: http.StatusConflict, TaskID: id.task, TaskStatus: e.status(),
+			Status: http.StatusConflict, TaskID: id.TaskID, TaskStatus: e.status(),
 			Detail: "the task has ended already, it is " + string(e.status()),
 		}
 	}
 	stood := e.status()
 	s.stop(e, why)
-	return cancelling{TaskID: id.task, UserID: e.task.UserID, Status: stood}, nil
+	return cancelling{TaskID: id.TaskID, UserID: e.task.UserID, Status: stood}, nil
 }
 
 // stop ends a task that has not begun, and tells the handler of one that has: it
@@ -145,14 +156,14 @@ func (s *Server) stop(e *entry, why *EndError) {
 
 // told is the error of a handler that was told to stop: why it was, whatever it
 // made of it. One that has its result all the same is completed.
-func (s *Server) told(e *entry, err error) error {
+func (s *Server) told(e *entry, failed *EndError) *EndError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.grace != nil {
 		e.grace.Stop()
 	}
-	if err != nil && e.stopped != nil {
+	if failed != nil && e.stopped != nil {
 		return e.stopped
 	}
-	return err
+	return failed
 }

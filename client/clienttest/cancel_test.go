@@ -48,9 +48,12 @@ func TestCancelOfARunningTask(t *testing.T) {
 		handler clienttest.Handler
 		want    schemas.Status
 	}{
-		"obeys":  {func(ctx context.Context, _ *clienttest.Task) (any, error) { <-ctx.Done(); return nil, ctx.Err() }, schemas.Cancelled},
-		"panics": {func(ctx context.Context, _ *clienttest.Task) (any, error) { <-ctx.Done(); panic("oh") }, schemas.Cancelled},
-		"has it": {func(ctx context.Context, _ *clienttest.Task) (any, error) { <-ctx.Done(); return "done", nil }, schemas.Completed},
+		"obeys": {func(ctx context.Context, _ *clienttest.Task) (any, error) { <-ctx.Done(); return nil, ctx.Err() },
+			schemas.Cancelled},
+		"panics": {func(ctx context.Context, _ *clienttest.Task) (any, error) { <-ctx.Done(); panic("oh") },
+			schemas.Cancelled},
+		"has it": {func(ctx context.Context, _ *clienttest.Task) (any, error) { <-ctx.Done(); return "done", nil },
+			schemas.Completed},
 	} {
 		s := clienttest.New(t)
 		cause := make(chan error, 1)
@@ -65,7 +68,8 @@ func TestCancelOfARunningTask(t *testing.T) {
 		if result.Status != c.want {
 			t.Errorf("%s: %+v", name, result)
 		}
-		if c.want == schemas.Cancelled && (result.ErrorCode != schemas.CodeCancelled || result.Error == nil || *result.Error != "cancelled: stop") {
+		if c.want == schemas.Cancelled && (result.ErrorCode != schemas.CodeCancelled || result.Error == nil ||
+			*result.Error != "cancelled: stop") {
 			t.Errorf("%s: %+v", name, result)
 		}
 		if why := <-cause; !errors.Is(why, schemas.ErrCancelled) {
@@ -83,7 +87,8 @@ func wantEnded(t *testing.T, h *client.Handle, was schemas.Status) {
 	switch {
 	case was == schemas.Cancelled && (err != nil || status != schemas.Cancelled):
 		t.Errorf("cancelled again: %q, %v", status, err)
-	case was != schemas.Cancelled && (!errors.As(err, &refused) || refused.Status != http.StatusConflict || refused.TaskStatus != was):
+	case was != schemas.Cancelled && (!errors.As(err, &refused) || refused.Status != http.StatusConflict ||
+		refused.TaskStatus != was):
 		t.Errorf("cancelled when it was %s: %q, %v", was, status, err)
 	}
 }
@@ -109,7 +114,8 @@ func TestCancelOfAnUnknownTask(t *testing.T) {
 	s := clienttest.New(t)
 	s.Handle("double", double)
 	var refused *client.APIError
-	if _, err := s.Client().Cancel(t.Context(), "", "order-1", ""); !errors.As(err, &refused) || refused.Status != http.StatusNotFound {
+	if _, err := s.Client().Cancel(t.Context(), "", "order-1", ""); !errors.As(err, &refused) ||
+		refused.Status != http.StatusNotFound {
 		t.Errorf("without a user: %v", err)
 	}
 	if status, err := s.Client().Cancel(t.Context(), "ada", "order-1", "too dear"); status != "" || err != nil {
@@ -118,7 +124,8 @@ func TestCancelOfAnUnknownTask(t *testing.T) {
 	one := task("double", `{"N":1}`)
 	one.TaskID = "order-1"
 	handle, result := submit(t, s, one)
-	if result.Status != schemas.Cancelled || result.ErrorCode != schemas.CodeCancelled || *result.Error != "cancelled: too dear" {
+	if result.Status != schemas.Cancelled || result.ErrorCode != schemas.CodeCancelled ||
+		*result.Error != "cancelled: too dear" {
 		t.Errorf("%+v", result)
 	}
 	if state, err := s.Client().Get(t.Context(), "ada", handle.TaskID); err != nil || state.Attempt != 0 {
@@ -128,7 +135,8 @@ func TestCancelOfAnUnknownTask(t *testing.T) {
 	if _, result := submit(t, s, one); result.Status != schemas.Completed {
 		t.Errorf("another user's: %+v", result)
 	}
-	if _, err := s.Client().Cancel(t.Context(), "", "order-1", ""); !errors.As(err, &refused) || refused.Status != http.StatusConflict || refused.Field != "user_id" {
+	if _, err := s.Client().Cancel(t.Context(), "", "order-1", ""); !errors.As(err, &refused) ||
+		refused.Status != http.StatusConflict || refused.Field != "user_id" {
 		t.Errorf("of two users: %v", err)
 	}
 }
@@ -161,7 +169,8 @@ func TestRefusalsAreProblems(t *testing.T) {
 		}
 		body, err := io.ReadAll(response.Body)
 		_ = response.Body.Close()
-		if err != nil || response.StatusCode != c.want || response.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(string(body), `"type":"about:blank"`) {
+		if err != nil || response.StatusCode != c.want || response.Header.Get("Content-Type") != "application/problem+json" ||
+			!strings.Contains(string(body), `"type":"about:blank"`) {
 			t.Errorf("%s %s: %d %s, %v; want %d", c.method, c.path, response.StatusCode, body, err, c.want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -69,6 +70,9 @@ func (t *Task) report(e *schemas.Event) {
 
 // run takes a submitted task to its end.
 func (s *Server) run(e *entry) {
+	if s.lose(e) {
+		return
+	}
 	if e.duplicateOf != "" {
 		s.endAsDuplicate(e)
 		return
@@ -77,7 +81,8 @@ func (s *Server) run(e *entry) {
 	handler := s.handlers[e.task.TaskName]
 	s.mu.Unlock()
 	if handler == nil {
-		s.end(e, nil, &EndError{Code: schemas.CodeUnknownService, Text: fmt.Sprintf("no handler for task %q: give the test's server one with Handle", e.task.TaskName)})
+		s.end(e, nil, &EndError{Code: schemas.CodeUnknownService,
+			Text: fmt.Sprintf("no handler for task %q: give the test's server one with Handle", e.task.TaskName)})
 		return
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
@@ -85,8 +90,13 @@ func (s *Server) run(e *entry) {
 	if !s.begin(e, cancel) {
 		return
 	}
-	result, err := call(ctx, handler, &Task{Task: *e.task, server: s, entry: e})
-	s.end(e, result, s.told(e, err))
+	call(ctx, handler, &Task{Task: *e.task.Clone(), server: s, entry: e}, func(result jsontext.Value, failed *EndError) {
+		if failed = s.told(e, failed); failed != nil {
+			s.end(e, nil, failed)
+			return
+		}
+		s.end(e, result, nil)
+	})
 }
 
 // begin makes the task running; false if it was cancelled before.
@@ -97,42 +107,79 @@ func (s *Server) begin(e *entry, cancel context.CancelCauseFunc) bool {
 		return false
 	}
 	e.cancel = cancel
-	s.add(e, &schemas.Event{Kind: schemas.KindState, Status: schemas.Running, Message: "Executing task: " + e.task.TaskName})
+	s.add(e, &schemas.Event{Kind: schemas.KindState, Status: schemas.Running,
+		Message: "Executing task: " + e.task.TaskName})
 	return true
 }
 
-func call(ctx context.Context, h Handler, t *Task) (result any, err error) {
+// call runs a handler, and calls done with its result as JSON, or how the task ends
+// otherwise: plain data, whatever the handler, its result or its error do.
+func call(ctx context.Context, h Handler, t *Task, done func(result jsontext.Value, failed *EndError)) {
+	var result jsontext.Value
+	failed := &EndError{Code: schemas.CodePanic, Text: "the service panicked: it ended its goroutine instead of returning"}
+	defer func() { done(result, failed) }() // also if the goroutine ends
+	if text, panicked := caught(func() { result, failed = attempt(ctx, h, t) }); panicked {
+		result, failed = nil, &EndError{Code: schemas.CodePanic, Text: text}
+	}
+}
+
+func attempt(ctx context.Context, h Handler, t *Task) (jsontext.Value, *EndError) {
+	value, err := h(ctx, t)
+	if err == nil {
+		var result jsontext.Value
+		if result, err = json.Marshal(value); err == nil {
+			return result, nil
+		}
+	}
+	how := new(EndError)
+	if errors.As(err, &how) {
+		copied := *how
+		how = &copied
+	}
+	how.Text = err.Error()
+	if strings.TrimSpace(how.Text) == "" { // or nobody could tell that there was one
+		how.Text = "the service gave no text for its error"
+	}
+	return nil, how
+}
+
+// caught runs f, and returns what it panicked with as a text.
+func caught(f func()) (text string, panicked bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &EndError{Code: schemas.CodePanic, Text: fmt.Sprintf("the service panicked: %v", v)}
+			text, panicked = fmt.Sprintf("the service panicked: a %T, which panics when it is printed", v), true
+			defer func() { _ = recover() }()
+			text = fmt.Sprintf("the service panicked: %v", v)
 		}
 	}()
-	return h(ctx, t)
+	f()
+	return "", false
 }
 
 // end writes the task's last event.
-func (s *Server) end(e *entry, result any, err error) { s.record(e, lastEvent(e, result, err)) }
+func (s *Server) end(e *entry, result jsontext.Value, failed *EndError) {
+	s.record(e, lastEvent(e, result, failed))
+}
 
 // lastEvent is the end of a task with this outcome.
-func lastEvent(e *entry, result any, err error) *schemas.Event {
-	last := &schemas.Event{Kind: schemas.KindState, Status: schemas.Completed, Message: "Completed task: " + e.task.TaskName, Metrics: new(schemas.Metrics)}
-	if err == nil {
-		last.Result, err = json.Marshal(result)
+func lastEvent(e *entry, result jsontext.Value, failed *EndError) *schemas.Event {
+	last := &schemas.Event{
+		Kind: schemas.KindState, Status: schemas.Completed, Message: "Completed task: " + e.task.TaskName,
+		Metrics: new(schemas.Metrics), Result: result,
 	}
-	if err != nil {
-		how := &EndError{Text: err.Error()}
-		errors.As(err, &how)
-		last.Message, last.Error = "Failed to execute task: "+e.task.TaskName, err.Error()
-		if strings.TrimSpace(last.Error) == "" { // or nobody could tell that there was one
-			last.Error = "the service gave no text for its error"
-		}
-		last.Status, last.ErrorCode, last.Result = how.Status, how.Code, nil
-		if !last.Status.Terminal() || last.Status == schemas.Completed {
-			last.Status = schemas.Failed
-		}
-		if last.ErrorCode == "" {
-			last.ErrorCode = schemas.CodeServiceError
-		}
+	if failed == nil {
+		return last
+	}
+	last.Message, last.Error = "Failed to execute task: "+e.task.TaskName, failed.Text
+	last.Status, last.ErrorCode, last.Result = failed.Status, failed.Code, nil
+	if !last.Status.Terminal() || last.Status == schemas.Completed {
+		last.Status = schemas.Failed
+	}
+	if last.Status == schemas.Cancelled {
+		last.Message = "Cancelled: " + e.task.TaskName
+	}
+	if last.ErrorCode == "" {
+		last.ErrorCode = schemas.CodeServiceError
 	}
 	return last
 }
@@ -169,6 +216,11 @@ func (s *Server) add(e *entry, event *schemas.Event) {
 		e.last = event
 	}
 	s.history = append(s.history, record{user: t.UserID, task: t.TaskID, event: event, encoded: encoded})
+	s.notify()
+}
+
+// notify tells who waits that something has changed. The caller holds mu.
+func (s *Server) notify() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }

@@ -27,24 +27,26 @@ type Server struct {
 
 	mu       sync.Mutex
 	handlers map[string]Handler
-	tasks    []*entry // in the order of their submission
+	lost     map[string]string // why tasks of a name are lost
+	tasks    []*entry          // in the order of their submission
 	history  []record
-	changed  chan struct{}          // closed and replaced with every event
-	refusals []int                  // status codes of the next requests
-	doomed   map[identity]*EndError // tasks that were cancelled before they came
+	changed  chan struct{}                 // closed and replaced with every event
+	refusals []int                         // status codes of the next requests
+	unseen   map[schemas.TaskKey]*EndError // tasks that were cancelled before they came
 }
 
 // entry is a task and what came of it.
 type entry struct {
 	task    *schemas.Task
 	lane    string
-	encoded jsontext.Value // as sent, in canonical form
+	encoded jsontext.Value // as sent
 	taken   time.Time
 	first   int            // index of its first event in the history
 	last    *schemas.Event // nil before the first
 
 	duplicateOf string // the task by which it is a duplicate, "" if it is run
 
+	lost    string                  // why nothing runs it, "" if it is not lost
 	stopped *EndError               // why it was cancelled, nil if it was not
 	cancel  context.CancelCauseFunc // its handler's context, nil before it runs
 	grace   *time.Timer             // ends it without its handler; nil if it was not told to stop
@@ -61,7 +63,9 @@ type record struct {
 // handlers end, and they are waited for.
 func New(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, grace: cancelGrace, handlers: map[string]Handler{}, changed: make(chan struct{}), doomed: map[identity]*EndError{}}
+	s := &Server{t: t, grace: cancelGrace, handlers: map[string]Handler{}, lost: map[string]string{},
+		changed: make(chan struct{}),
+		unseen:  map[schemas.TaskKey]*EndError{}}
 	s.ctx, s.close = context.WithCancel(context.Background())
 	s.http = httptest.NewServer(s.refusing(s.routes()))
 	c, err := client.New(s.Config())
@@ -94,6 +98,7 @@ func (s *Server) Handle(taskName string, h Handler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handlers[taskName] = h
+	delete(s.lost, taskName)
 }
 
 // Tasks are the tasks that were submitted, in that order.

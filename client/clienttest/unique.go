@@ -21,7 +21,7 @@ func (s *Server) holder(e *entry) string {
 // claims reports whether the task has a claim that no end has freed. The caller holds
 // the server's mu.
 func (e *entry) claims() bool {
-	if e.task.Unique == nil || e.duplicateOf != "" {
+	if e.task.Unique == nil || e.duplicateOf != "" || e.lost != "" {
 		return false
 	}
 	return e.last == nil || !e.last.Terminal() || e.last.Status == schemas.Completed

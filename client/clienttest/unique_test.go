@@ -21,7 +21,8 @@ func TestDuplicateIsNotRun(t *testing.T) {
 	s.Handle("work", func(context.Context, *clienttest.Task) (any, error) { return "done", nil })
 	first, _ := submit(t, s, unique(`{"x":1,"y":2}`, 3_600_000))
 	second, result := submit(t, s, unique(`{"y":2,"x":1}`, 3_600_000))
-	if result.Status != schemas.Cancelled || result.ErrorCode != schemas.CodeDuplicate || result.DuplicateOf != first.TaskID {
+	if result.Status != schemas.Cancelled || result.ErrorCode != schemas.CodeDuplicate ||
+		result.DuplicateOf != first.TaskID {
 		t.Errorf("the second ends with %+v, want a duplicate of %s", result, first.TaskID)
 	}
 	state, err := s.Client().Get(t.Context(), "ada", second.TaskID)
@@ -30,7 +31,8 @@ func TestDuplicateIsNotRun(t *testing.T) {
 	}
 	plain, others := task("work", `{"x":1,"y":2}`), unique(`{"x":1,"y":2}`, 3_600_000)
 	others.UserID = "bob"
-	for what, one := range map[string]schemas.Task{"not unique": plain, "another user's": others, "other content": unique(`{"x":2}`, 3_600_000)} {
+	for what, one := range map[string]schemas.Task{"not unique": plain, "another user's": others,
+		"other content": unique(`{"x":2}`, 3_600_000)} {
 		if _, result := submit(t, s, one); result.Status != schemas.Completed {
 			t.Errorf("%s: %+v", what, result)
 		}

@@ -24,14 +24,16 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	user := query.Get("user_id")
 	next, err := s.since(query.Get("since"))
 	switch {
-	case err != nil:
-		refuse(w, problem{Status: http.StatusBadRequest, Field: "since", Detail: err.Error()})
-		return
 	case query.Get("batch_id") != "":
-		refuse(w, problem{Status: http.StatusNotImplemented, Field: "batch_id", Detail: "the test's server knows no batches; watch the user"})
+		refuse(w, problem{Status: http.StatusNotImplemented, Field: "batch_id",
+			Detail: "the test's server knows no batches; watch the user"})
 		return
 	case user == "":
-		refuse(w, problem{Status: http.StatusBadRequest, Field: "user_id", Detail: "say whose events with user_id"})
+		s.refuse(w, r, problem{Status: http.StatusUnprocessableEntity, Field: "user_id",
+			Detail: "say whose events with user_id"})
+		return
+	case err != nil:
+		s.refuse(w, r, problem{Status: http.StatusUnprocessableEntity, Field: "since", Detail: err.Error()})
 		return
 	}
 	upgrader := websocket.Upgrader{}
@@ -39,7 +41,8 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // it has answered
 	}
-	v := &viewer{server: s, ws: ws, user: user, task: query.Get("task_id"), next: next, pings: make(chan struct{}, 1), gone: make(chan struct{})}
+	v := &viewer{server: s, ws: ws, user: user, task: query.Get("task_id"), next: next, pings: make(chan struct{}, 1),
+		gone: make(chan struct{})}
 	s.work.Go(func() { // ends when the writer closes the socket, or the client does
 		defer close(v.gone)
 		v.read()

@@ -12,13 +12,15 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
+	"github.com/aiecs/tasklane/cmd/tasklane/setup"
+	"github.com/aiecs/tasklane/internal/cli"
+	"github.com/aiecs/tasklane/internal/logrepeat"
 	"github.com/aiecs/tasklane/internal/memory"
 )
 
 // app is the process as its commands see it. Tests make their own.
 type app struct {
-	stdin    io.Reader
-	stdout   io.Writer
+	cli.Console
 	stderr   io.Writer
 	terminal bool // stdout is one
 	colour   bool // stderr is a terminal
@@ -26,28 +28,34 @@ type app struct {
 
 	logLevel  string
 	logFormat string
-	log       *slog.Logger // set before a command runs
-	started   bool         // a command runs: errors before that are of usage
+	started   bool  // a command runs: errors before that are of usage
+	unhelped  error // what help was asked for and is none
 }
 
 // run executes one command line and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
-	a.log = slog.New(slog.DiscardHandler)
+	a.Log = slog.New(slog.DiscardHandler)
 	root := a.rootCommand()
 	root.SetArgs(args)
-	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
+	root.SetIn(a.Stdin)
+	root.SetOut(a.Stdout)
 	root.SetErr(a.stderr)
 	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = a.unhelped
+	}
 	if err == nil {
 		return exitFine
 	}
 	if !a.started {
-		err = usageError{err}
+		err = cli.AsUsage(err)
 	}
 	_, _ = fmt.Fprintf(a.stderr, "tasklane: %v\n", err)
 	code := exitCode(err)
 	if code == exitUsage {
+		if command.Name() == "help" {
+			command = command.Root()
+		}
 		_, _ = fmt.Fprintf(a.stderr, "Run '%s --help' for usage and an example.\n", command.CommandPath())
 	}
 	return code
@@ -61,29 +69,60 @@ func (a *app) rootCommand() *cobra.Command {
 the tasks' users.
 
 Every flag has an environment variable, named in its help; the flag wins.
-Exit codes: 0 fine, 1 the task or request failed, 2 wrong usage, 3 the server or
-the broker cannot be reached.`,
+Exit codes: 0 fine, 1 the task or request failed, or was interrupted before it was
+known, 2 wrong usage, 3 the server or the broker cannot be reached.`,
 		Example: `  tasklane up
   tasklane submit --user alice --mode chat --service text_analyzer --name detect_language \
-      --input '{"text": "Guten Morgen"}' --wait`,
-		Args:              noArguments,
-		RunE:              chooseCommand,
+      --input '{"text": "Guten Morgen, wie geht es Ihnen heute?"}' --wait`,
+		Args:              cli.NoArguments,
+		RunE:              cli.ShowHelp,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: a.prepare,
 	}
 	root.SetFlagErrorFunc(explainFlag)
+	a.setHelp(root)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.logLevel, "log-level", "info", "least level of log lines: debug, info, warn or error")
 	flags.StringVar(&a.logFormat, "log-format", "text", "form of log lines on standard error: text or json")
 	root.AddCommand(
 		a.upCommand(), a.producerCommand(), a.processorCommand(), a.notifierCommand(), a.brokerCommand(), a.topicsCommand(),
-		a.submitCommand(), a.getCommand(), a.resultCommand(), a.watchCommand(), a.cancelCommand(),
-		a.pauseCommand(), a.resumeCommand(), a.killCommand(), a.limitsCommand(), a.inspectCommand(), a.tokenCommand(), a.demoCommand(), a.versionCommand(),
+		a.demoCommand(), setup.Command(&a.Console, newEnvironment(a.environ).lookup), a.versionCommand(),
 	)
+	root.AddCommand(a.Commands()...)
 	describeEnvironment(root)
 	return root
+}
+
+// setHelp makes help of a command that does not exist an error, however it is asked for: with "help" before its name
+// or --help behind it.
+func (a *app) setHelp(root *cobra.Command) {
+	show := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if cmd.HasSubCommands() {
+			if a.unhelped = cli.NoArguments(cmd, cmd.Flags().Args()); a.unhelped != nil {
+				return
+			}
+		}
+		show(cmd, args)
+	})
+	root.SetHelpCommand(&cobra.Command{
+		Use:               "help [COMMAND]",
+		Short:             "Prints the help of a command",
+		PersistentPreRunE: func(*cobra.Command, []string) error { return nil }, // also where a setting is wrong
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err == nil {
+				err = cli.NoArguments(cmd, rest)
+			}
+			if err != nil {
+				return err
+			}
+			cmd.InitDefaultHelpFlag() // so that it is listed
+			return cli.ShowHelp(cmd, nil)
+		},
+	})
 }
 
 // prepare runs before every command: the environment fills in flags, then the
@@ -97,7 +136,8 @@ func (a *app) prepare(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	a.log = log
+	a.Log = log
+	env.misspelt(cmd.Root(), log)
 	if role := cmd.Annotations[annotationRole]; role != "" {
 		env.warn(log)
 		if role == "processor" || role == "up" {
@@ -114,11 +154,12 @@ func (a *app) setCollector(ctx context.Context) {
 	set := memory.Choose(a.environ, memory.Available())
 	set.Apply(ctx)
 	if set != (memory.Settings{}) {
-		a.log.Info("garbage collector set; GOGC or GOMEMLIMIT in the environment leave it alone",
+		a.Log.Info("garbage collector set; GOGC or GOMEMLIMIT in the environment leave it alone",
 			"GOGC", set.GCPercent, "GOMEMLIMIT", set.LimitBytes)
 	}
 }
 
+// newLogger makes the process's logger, in which lines that repeat are summed up.
 func (a *app) newLogger() (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
@@ -126,10 +167,10 @@ func (a *app) newLogger() (*slog.Logger, error) {
 	}
 	switch strings.ToLower(a.logFormat) {
 	case "json":
-		return slog.New(slog.NewJSONHandler(a.stderr, &slog.HandlerOptions{Level: level})), nil
+		return slog.New(logrepeat.New(slog.NewJSONHandler(a.stderr, &slog.HandlerOptions{Level: level}))), nil
 	case "text":
 		options := &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !a.colour}
-		return slog.New(tint.NewTextHandler(a.stderr, options)), nil
+		return slog.New(logrepeat.New(tint.NewTextHandler(a.stderr, options))), nil
 	}
 	return nil, fmt.Errorf("--log-format %q: use text or json", a.logFormat)
 }

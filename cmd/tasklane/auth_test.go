@@ -45,8 +45,10 @@ func TestWrongAuthIsRefusedAtTheStart(t *testing.T) {
 		{[]string{"--auth", "jwt", "--auth-secret-file", short}, "at least 32 are needed"},
 		{[]string{"--auth", "jwt", "--auth-public-key-file", key}, "not PEM"},
 		{[]string{"--auth", "jwt", "--auth-jwks-url", "https://id.example.com/keys"}, "--auth-issuer and --auth-audience"},
-		{[]string{"--auth", "jwt", "--auth-jwks-url", "http://id.example.com/keys", "--auth-issuer", "i", "--auth-audience", "a"}, "want https"},
-		{[]string{"--auth", "jwt", "--auth-secret-file", key, "--auth-jwks-url", "https://id.example.com/keys"}, "give one kind"},
+		{[]string{"--auth", "jwt", "--auth-jwks-url", "http://id.example.com/keys", "--auth-issuer", "i", "--auth-audience",
+			"a"}, "want https"},
+		{[]string{"--auth", "jwt", "--auth-secret-file", key, "--auth-jwks-url", "https://id.example.com/keys"},
+			"give one kind"},
 		{[]string{"--auth", "jwt", "--auth-secret-file", key, "--auth-admin-scope", "a b"}, "no spaces"},
 	} {
 		for _, command := range []string{"up", "producer", "notifier"} {
@@ -60,7 +62,8 @@ func TestWrongAuthIsRefusedAtTheStart(t *testing.T) {
 			}
 		}
 	}
-	if got := run(t, []string{"notifier", "--auth", "jwt", "--auth-secret-file", key, "--auth-ticket-secret-file", short}); got.code != exitUsage {
+	if got := run(t, []string{"notifier", "--auth", "jwt", "--auth-secret-file", key, "--auth-ticket-secret-file",
+		short}); got.code != exitUsage {
 		t.Errorf("a short secret of tickets: %+v", got)
 	}
 }
@@ -87,7 +90,8 @@ func TestTokenIsMade(t *testing.T) {
 		lasts time.Duration
 	}{
 		{[]string{"--auth-secret-file", shared}, nil, false, time.Hour},
-		{[]string{"--for", "10m", "--admin"}, []string{"TASKLANE_AUTH_SECRET_FILE=" + shared + ",other"}, true, 10 * time.Minute},
+		{[]string{"--for", "10m", "--admin"}, []string{"TASKLANE_AUTH_SECRET_FILE=" + shared + ",other"}, true,
+			10 * time.Minute},
 		{[]string{"--private-key-file", privateFile, "--scope", "a,b"}, nil, false, time.Hour},
 		{[]string{"--private-key-file", privateFile, "--scope", "ops", "--auth-admin-scope", "ops"}, nil, true, time.Hour},
 	} {
@@ -96,7 +100,8 @@ func TestTokenIsMade(t *testing.T) {
 		if got.code != exitFine || got.stderr != "" {
 			t.Fatalf("%v: %+v", tt.args, got)
 		}
-		config := auth.Config{Mode: auth.ModeJWT, SecretFiles: []string{shared}, PublicKeyFiles: []string{publicFile}, Issuer: "me", Audience: "tasklane"}
+		config := auth.Config{Mode: auth.ModeJWT, SecretFiles: []string{shared}, PublicKeyFiles: []string{publicFile},
+			Issuer: "me", Audience: "tasklane"}
 		if i := slices.Index(tt.args, "--auth-admin-scope"); i >= 0 {
 			config.AdminScope = tt.args[i+1]
 		}
@@ -105,7 +110,8 @@ func TestTokenIsMade(t *testing.T) {
 			t.Fatal(err)
 		}
 		who, refused := verifier.Token(t.Context(), strings.TrimSuffix(got.stdout, "\n"))
-		if refused != nil || who.User != "alice" || who.Admin != tt.admin || time.Until(who.Expires) > tt.lasts || time.Until(who.Expires) < tt.lasts-time.Minute {
+		if refused != nil || who.User != "alice" || who.Admin != tt.admin || time.Until(who.Expires) > tt.lasts ||
+			time.Until(who.Expires) < tt.lasts-time.Minute {
 			t.Errorf("%v: %+v, %v", tt.args, who, refused)
 		}
 	}
@@ -121,7 +127,8 @@ func TestTokenIsMade(t *testing.T) {
 		{[]string{"--user", "alice", "--private-key-file", publicFile}, "want PRIVATE KEY"},
 		{[]string{"--user", "alice", "--auth-secret-file", shared, "--scope", strings.Repeat("x", 9000)}, "fewer scopes"},
 	} {
-		if got := run(t, append([]string{"token"}, tt.args...)); got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, tt.want) {
+		if got := run(t, append([]string{"token"}, tt.args...)); got.code != exitUsage || got.stdout != "" ||
+			!strings.Contains(got.stderr, tt.want) {
 			t.Errorf("%v: %+v, want %q", tt.args, got, tt.want)
 		}
 	}
@@ -137,16 +144,28 @@ func TestUpWithAuth(t *testing.T) {
 			t.Fatalf("token: %+v", made)
 		}
 		return func(args ...string) console {
-			return run(t, args, "TASKLANE_SERVER="+s.api, "TASKLANE_NOTIFIER="+s.notifier, "TASKLANE_TOKEN="+strings.TrimSpace(made.stdout))
+			return run(t, args, "TASKLANE_SERVER="+s.api, "TASKLANE_NOTIFIER="+s.notifier,
+				"TASKLANE_TOKEN="+strings.TrimSpace(made.stdout))
 		}
 	}
 	alice, bob, root := as("alice"), as("bob"), as("root", "--admin")
-	submit := []string{"submit", "--user", "alice", "--task-id", "mine", "--mode", "chat", "--service", "text_analyzer", "--name", "detect_language", "--input", `{"text":"Guten Morgen"}`}
-	if got := alice(append(submit, "--watch", "-o", "jsonl")...); got.code != exitFine || !strings.Contains(got.stdout, `"completed"`) {
+	submit := []string{"submit", "--user", "alice", "--task-id", "mine", "--mode", "chat", "--service", "text_analyzer",
+		"--name", "detect_language", "--input", `{"text":"Guten Morgen"}`}
+	if got := alice(append(submit, "--watch", "-o", "jsonl")...); got.code != exitFine ||
+		!strings.Contains(got.stdout, `"completed"`) {
 		t.Fatalf("submit and watch: %+v", got)
 	}
 	// A token's own user need not be named.
-	for _, args := range [][]string{{"get", "mine"}, {"result", "mine"}, {"watch", "--task-id", "mine", "--since", "earliest"}, {"get", "mine", "--user", "alice"}} {
+	unnamed := []string{"submit", "--mode", "chat", "--service", "text_analyzer", "--name", "detect_language", "--input",
+		`{"text":"Guten Morgen"}`, "-o", "jsonl"}
+	for _, how := range [][]string{nil, {"--wait"}, {"--watch"}} {
+		if got := alice(append(unnamed, how...)...); got.code != exitFine || len(how) == 0 &&
+			!strings.Contains(got.stdout, `"user_id":"alice"`) {
+			t.Errorf("alice submits without a user %v: %+v", how, got)
+		}
+	}
+	for _, args := range [][]string{{"get", "mine"}, {"result", "mine"},
+		{"watch", "--task-id", "mine", "--since", "earliest"}, {"get", "mine", "--user", "alice"}} {
 		if got := alice(args...); got.code != exitFine || !strings.Contains(got.stdout, "completed") {
 			t.Errorf("alice %v: %+v", args, got)
 		}
@@ -181,6 +200,37 @@ func TestUpWithAuth(t *testing.T) {
 	}
 	if logs := s.logs.String(); strings.Contains(logs, "eyJ") {
 		t.Errorf("a token is in the log:\n%s", logs)
+	}
+}
+
+// With auth on no user may end the process, or fill its log and slots, with debug/echo;
+// unless it was asked for.
+func TestAuthTurnsTheDebugServicesOff(t *testing.T) {
+	key := secret(t)
+	made := run(t, []string{"token", "--user", "alice", "--auth-secret-file", key})
+	exit := []string{"submit", "--user", "alice", "--mode", "debug", "--service", "echo", "--name", "exit", "--input",
+		`{}`, "--wait"}
+	s := startUp(t, t.TempDir(), "--auth", "jwt", "--auth-secret-file", key)
+	as := func(s system, args ...string) console {
+		return run(t, args, "TASKLANE_SERVER="+s.api, "TASKLANE_NOTIFIER="+s.notifier,
+			"TASKLANE_TOKEN="+strings.TrimSpace(made.stdout))
+	}
+	if got := as(s, exit...); got.code != exitFailed || !strings.Contains(got.stdout+got.stderr, "unknown_service") &&
+		!strings.Contains(got.stdout+got.stderr, "no service debug/echo") {
+		t.Errorf("%+v", got)
+	}
+	asked := startUp(t, t.TempDir(), "--auth", "jwt", "--auth-secret-file", key, "--debug-services")
+	echo := []string{"submit", "--user", "alice", "--mode", "debug", "--service", "echo", "--name", "echo", "--input",
+		`{"a":1}`, "--wait"}
+	if got := as(asked, echo...); got.code != exitFine {
+		t.Errorf("asked for: %+v", got)
+	}
+	if logs := asked.logs.String(); !strings.Contains(logs, "debug/echo is offered although auth is on") {
+		t.Errorf("nobody is warned:\n%s", logs)
+	}
+	if got := run(t, []string{"processor", "--auth", "basic"}); got.code != exitUsage ||
+		!strings.Contains(got.stderr, "use off or jwt") {
+		t.Errorf("%+v", got)
 	}
 }
 

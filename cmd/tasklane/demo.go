@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/aiecs/tasklane/client"
-	"github.com/aiecs/tasklane/examples/reviews"
+	"github.com/aiecs/tasklane/internal/cli"
+	"github.com/aiecs/tasklane/internal/config"
+	"github.com/aiecs/tasklane/internal/demo"
 	"github.com/aiecs/tasklane/notifier"
 	"github.com/aiecs/tasklane/processor"
 	"github.com/aiecs/tasklane/schemas"
@@ -31,7 +33,7 @@ func (a *app) demoCommand() *cobra.Command {
 the tasks over the WebSocket and prints what came out. Ends with 1 if a task
 failed or an event is missing.`,
 		Example:     "  tasklane demo",
-		Args:        noArguments,
+		Args:        cli.NoArguments,
 		Annotations: map[string]string{annotationRole: "demo"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeoutCause(cmd.Context(), demoDeadline, errDemoDeadline)
@@ -45,23 +47,19 @@ var errDemoDeadline = fmt.Errorf("the demo did not end within %v", demoDeadline)
 
 // demo starts everything in a directory that is removed afterwards.
 func (a *app) demo(ctx context.Context) (err error) {
-	all, err := reviews.All()
-	if err != nil {
-		return fmt.Errorf("read reviews: %w", err)
-	}
 	dir, err := os.MkdirTemp("", "tasklane-demo-")
 	if err != nil {
 		return fmt.Errorf("make temporary directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	w := &wiring{settings: demoSettings(dir), log: a.log}
+	w := &wiring{settings: demoSettings(dir), config: new(config.Settings), log: a.Log}
 	return a.withGroup(ctx, w.everything(), func(ctx context.Context) error {
-		c, err := client.New(client.Config{Server: "http://" + w.api, Notifier: "ws://" + w.notifier, Logger: a.log})
+		c, err := client.New(client.Config{Server: "http://" + w.api, Notifier: "ws://" + w.notifier, Logger: a.Log})
 		if err != nil {
 			return fmt.Errorf("connect: %w", err)
 		}
 		defer c.Close()
-		return a.runReviews(ctx, c, all)
+		return demo.Run(ctx, c, a.Stdout, a.terminal)
 	})
 }
 
@@ -82,7 +80,7 @@ func (a *app) withGroup(ctx context.Context, parts []part, do func(context.Conte
 	defer stop(nil)
 	ready := make(chan struct{})
 	ended := make(chan error, 1)
-	g := group{parts: parts, log: a.log, ready: func() error { close(ready); return nil }}
+	g := group{parts: parts, log: a.Log, ready: func() error { close(ready); return nil }}
 	go func() { ended <- g.Run(groupCtx) }()
 	select {
 	case <-ready:

@@ -72,11 +72,13 @@ func TestAnEmptyVariableIsNone(t *testing.T) {
 func TestAWrongVariableIsNamed(t *testing.T) {
 	for _, variable := range []string{
 		"TASKLANE_SLOTS_FAST=many", "TASKLANE_SESSION_TIMEOUT=10", "CELERY_TASK_TIME_LIMIT=10m",
-		"CELERY_TASK_TIME_LIMIT=-1", "CELERY_TASK_TIME_LIMIT=NaN", "CELERY_WORKER_CONCURRENCY=auto", "CELERY_WORKER_CONCURRENCY=0", "TASKLANE_SLOTS_HEAVY=0", "TASKLANE_INSECURE=perhaps",
+		"CELERY_TASK_TIME_LIMIT=-1", "CELERY_TASK_TIME_LIMIT=NaN", "CELERY_WORKER_CONCURRENCY=auto",
+		"CELERY_WORKER_CONCURRENCY=0", "TASKLANE_SLOTS_HEAVY=0", "TASKLANE_INSECURE=perhaps",
 	} {
 		_, err := workerFlags(t, []string{variable})
 		name, _, _ := strings.Cut(variable, "=")
-		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "want ") || strings.Contains(err.Error(), "strconv") {
+		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "want ") ||
+			strings.Contains(err.Error(), "strconv") {
 			t.Errorf("%s: error %v", variable, err)
 		}
 	}
@@ -94,7 +96,8 @@ func TestOldNamesThatDoNothingAreWarnedOfOnce(t *testing.T) {
 	if got := strings.Count(text, "\n"); got != 6 {
 		t.Errorf("%d warnings, want 6:\n%s", got, text)
 	}
-	for _, want := range []string{"name=CELERY_BROKER_URL", "--brokers", "name=REDIS_URL", "--slots-fast", "name=CELERY_MADE_UP"} {
+	for _, want := range []string{"name=CELERY_BROKER_URL", "--brokers", "name=REDIS_URL", "--slots-fast",
+		"name=CELERY_MADE_UP"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
@@ -181,4 +184,25 @@ func FuzzSeconds(f *testing.F) {
 			t.Fatalf("%q became %q: %v", text, converted, err)
 		}
 	})
+}
+
+// A variable that is nearly one of ours was meant to be; one that Kubernetes makes of a
+// service was not.
+func TestMisspeltVariablesAreToldOf(t *testing.T) {
+	for variable, meant := range map[string]string{
+		"TASKLANE_BROKER": "TASKLANE_BROKERS", "TASKLANE_DATADIR": "TASKLANE_DATA_DIR",
+		"TASKLANE_SLOT_FAST":     "TASKLANE_SLOTS_FAST",
+		"TASKLANE_KAFKA_PASWORD": "TASKLANE_KAFKA_PASSWORD", "TASKLANE_Topic_Prefix": "TASKLANE_TOPIC_PREFIX",
+		"TASKLANE_BROKERS": "", "TASKLANE_KAFKA_PASSWORD": "", "TASKLANE_SERVICE_HOST": "", "TASKLANE_PORT": "",
+		"TASKLANE_PORT_8080_TCP": "", "TASKLANE_PORT_8080_TCP_ADDR": "", "TASKLANE_API_SERVICE_PORT_HTTP": "",
+		"TASKLANE_SOMETHING_ELSE": "", "BROKERS": "", "TASKLANE_": "",
+	} {
+		got := run(t, []string{"version"}, variable+"=x")
+		if warned := strings.Contains(got.stderr, "is not known"); got.code != exitFine || warned != (meant != "") {
+			t.Errorf("%s: %+v, want a warning: %v", variable, got, meant != "")
+		}
+		if !strings.Contains(got.stderr, "did_you_mean="+meant) && meant != "" {
+			t.Errorf("%s: %s", variable, got.stderr)
+		}
+	}
 }

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/aiecs/tasklane/client"
+	"github.com/aiecs/tasklane/internal/cli"
 	"github.com/aiecs/tasklane/internal/kafka"
 )
 
@@ -23,8 +26,8 @@ func TestExitCodes(t *testing.T) {
 		{&client.APIError{Status: 500}, 1},
 		{fmt.Errorf("submit: %w", &client.APIError{Status: 503}), 3},
 		{&client.APIError{Status: 504}, 3},
-		{usagef("wrong"), 2},
-		{fmt.Errorf("start: %w", usagef("wrong")), 2},
+		{cli.Usagef("wrong"), 2},
+		{fmt.Errorf("start: %w", cli.Usagef("wrong")), 2},
 		{fmt.Errorf("get: %w", client.ErrUnreachable), 3},
 		{fmt.Errorf("ensure: %w", kafka.ErrUnreachable), 3},
 	} {
@@ -37,21 +40,22 @@ func TestExitCodes(t *testing.T) {
 func TestWrongUsage(t *testing.T) {
 	task := "--user alice --mode chat --service text_analyzer --name detect_language "
 	for line, want := range map[string]string{
-		"frobnicate":                            "unknown command",
-		"submitt":                               `did you mean "submit"?`,
-		"topics":                                "",
-		"topics ensrue":                         `did you mean "ensure"?`,
-		"up now":                                "takes no argument",
-		"up --no-such-flag":                     "--no-such-flag",
-		"up --partitions many":                  `tasklane: --partitions "many": want a whole number`,
-		"up --slots-fast 0":                     `tasklane: --slots-fast "0": want a whole number of at least 1`,
-		"up --lanes fast=0":                     "tasklane: lane fast has 0 slots",
-		"processor --slots-heavy -1":            "at least 1",
-		"up --drain-timeout 10":                 "want a time with its unit",
-		"up --insecure=perhaps":                 "want true or false",
-		"up --session-timeout":                  "needs an argument",
-		"limits lane fast --max-running 1.5":    "want a whole number",
-		"limits lane fast --max-starts-per-s x": "want a number",
+		"frobnicate":                 "unknown command",
+		"submitt":                    `did you mean "submit"?`,
+		"topics":                     "",
+		"topics ensrue":              `did you mean "ensure"?`,
+		"up now":                     "takes no argument",
+		"up --no-such-flag":          "--no-such-flag",
+		"up --partitions many":       `tasklane: --partitions "many": want a whole number`,
+		"up --slots-fast 0":          `tasklane: --slots-fast "0": want a whole number of at least 1`,
+		"up --lanes fast=0":          "tasklane: lane fast has 0 slots",
+		"processor --slots-heavy -1": "at least 1",
+		"up --drain-timeout 10":      "want a time with its unit",
+		"up --insecure=perhaps":      "want true or false",
+		"up --session-timeout":       "needs an argument",
+		"processor --brokers 127.0.0.1:1 --session-timeout 5ms":           "session timeout 5ms: give it at least 100ms",
+		"limits lane fast --max-running 1.5":                              "want a whole number",
+		"limits lane fast --max-starts-per-s x":                           "want a number",
 		"notifier --brokers 127.0.0.1:1 --cors-allowed-origins a.example": "want scheme://host", // before Kafka is waited for
 		"get":                                      "takes one argument",
 		"get a b":                                  "takes one argument",
@@ -127,7 +131,8 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestHelpIsFine(t *testing.T) {
-	for _, line := range []string{"", "--help", "help submit", "submit --help", "topics ensure -h", "cancel -h", "pause -h", "resume -h", "kill -h", "limits -h", "inspect", "inspect controls -h"} {
+	for _, line := range []string{"", "--help", "help submit", "submit --help", "topics ensure -h", "cancel -h",
+		"pause -h", "resume -h", "kill -h", "limits -h", "inspect", "inspect controls -h"} {
 		if got := run(t, strings.Fields(line)); got.code != exitFine || !strings.Contains(got.stdout, "Examples:") {
 			t.Errorf("%q: exit code %d, output %q %q", line, got.code, got.stdout, got.stderr)
 		}
@@ -145,6 +150,20 @@ func nobody(t *testing.T) string {
 	return listener.Addr().String()
 }
 
+// A server that takes a task and does not answer leaves its outcome open.
+func TestUnknownOutcome(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic(http.ErrAbortHandler)
+	}))
+	defer server.Close()
+	got := run(t, strings.Fields("submit --user alice --mode m --service s --name n"), "TASKLANE_SERVER="+server.URL,
+		"TASKLANE_GIVE_UP_AFTER=50ms")
+	if got.code != exitUnreachable || !strings.Contains(got.stderr,
+		"outcome is unknown; submitting it again with --task-id") {
+		t.Errorf("no word of the outcome: %+v", got)
+	}
+}
+
 func TestUnreachable(t *testing.T) {
 	address := nobody(t)
 	for _, line := range []string{
@@ -160,12 +179,13 @@ func TestUnreachable(t *testing.T) {
 		"inspect controls",
 		"submit --user alice --mode m --service s --name n",
 	} {
-		got := run(t, strings.Fields(line), "TASKLANE_SERVER=http://"+address, "TASKLANE_NOTIFIER=ws://"+address, "TASKLANE_GIVE_UP_AFTER=50ms")
+		got := run(t, strings.Fields(line), "TASKLANE_SERVER=http://"+address, "TASKLANE_NOTIFIER=ws://"+address,
+			"TASKLANE_GIVE_UP_AFTER=50ms")
 		if got.code != exitUnreachable || !strings.Contains(got.stderr, "cannot be reached") {
 			t.Errorf("%q: exit code %d, want %d: %s", line, got.code, exitUnreachable, got.stderr)
 		}
-		if strings.HasPrefix(line, "submit") && !strings.Contains(got.stderr, "submitting it again with --task-id") {
-			t.Errorf("%q: no word of the outcome: %s", line, got.stderr)
+		if strings.Contains(got.stderr, "outcome is unknown") {
+			t.Errorf("%q: nothing was sent, and its outcome is unknown: %s", line, got.stderr)
 		}
 	}
 }

@@ -2,8 +2,8 @@
 // process, and the tools to submit and follow tasks.
 //
 // It is the only place of the project with flags, environment variables,
-// signals and exit codes: 0 fine, 1 the task or request failed, 2 wrong usage,
-// 3 the server or the broker cannot be reached.
+// signals and exit codes: 0 fine, 1 the task or request failed, or was interrupted
+// before it was known, 2 wrong usage, 3 the server or the broker cannot be reached.
 package main
 
 import (
@@ -11,12 +11,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/aiecs/tasklane/internal/cli"
 )
 
 func main() {
+	keepFilesPrivate()
 	ctx, stop := untilSignal(context.Background(), os.Exit)
 	code := (&app{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		Console: cli.Console{Stdin: os.Stdin, Stdout: os.Stdout}, stderr: os.Stderr,
 		terminal: isTerminal(os.Stdout), colour: isTerminal(os.Stderr), environ: os.Environ(),
 	}).run(ctx, os.Args[1:])
 	stop()

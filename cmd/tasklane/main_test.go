@@ -11,9 +11,15 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/aiecs/tasklane/internal/cli"
+	"github.com/aiecs/tasklane/internal/rapidtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The SDK of Vertex starts a goroutine for ever when its package is loaded.
+func TestMain(m *testing.M) {
+	rapidtest.Main(m, rapidtest.Checks, goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"))
+}
 
 // console is one run of the command line.
 type console struct {
@@ -29,7 +35,7 @@ func run(t *testing.T, args []string, variables ...string) console {
 
 func runWith(ctx context.Context, stdin *strings.Reader, args []string, variables ...string) console {
 	var out, errs safeBuffer
-	a := &app{stdin: stdin, stdout: &out, stderr: &errs, environ: variables}
+	a := &app{Console: cli.Console{Stdin: stdin, Stdout: &out}, stderr: &errs, environ: variables}
 	code := a.run(ctx, args)
 	return console{code, out.String(), errs.String()}
 }

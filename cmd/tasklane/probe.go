@@ -1,22 +1,30 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/aiecs/tasklane/internal/cli"
+	"github.com/aiecs/tasklane/internal/httpedge"
+	"github.com/aiecs/tasklane/internal/listen"
+	"github.com/aiecs/tasklane/internal/openfiles"
 )
 
 // observed is what a probe shows.
 type observed interface {
 	Ready() <-chan struct{}
 	Healthy() error
+	Warnings() []string
 	WritePrometheus(w io.Writer)
 }
 
@@ -24,6 +32,8 @@ type observed interface {
 // address of its own.
 type probe struct {
 	addr    string        // set before Run
+	limit   int           // of connections, set before Run
+	log     *slog.Logger  // set before Run
 	ready   chan struct{} // closed by Run
 	actual  string        // written before ready is closed
 	subject atomic.Pointer[observed]
@@ -35,11 +45,12 @@ func (w *wiring) probePart(p *probe) part {
 		ip := net.ParseIP(host)
 		switch {
 		case err != nil:
-			return nil, usagef("--metrics-addr %q: want host:port such as %s", w.metricsAddr, defaultMetricsAddr)
+			return nil, cli.Usagef("--metrics-addr %q: want host:port such as %s", w.metricsAddr, defaultMetricsAddr)
 		case host != "localhost" && (ip == nil || !ip.IsLoopback()) && !w.insecure:
-			return nil, usagef("--metrics-addr %q can be reached by other machines: use 127.0.0.1, or accept it with --insecure", w.metricsAddr)
+			return nil, cli.Usagef("--metrics-addr %q can be reached by other machines: use "+
+				"127.0.0.1, or accept it with --insecure", w.metricsAddr)
 		}
-		p.addr, p.ready = w.metricsAddr, make(chan struct{})
+		p.addr, p.ready, p.limit, p.log = w.metricsAddr, make(chan struct{}), w.connections.metrics, w.logger("metrics")
 		return w.located(p, func() { w.metrics = p.actual }), nil
 	}}
 }
@@ -52,15 +63,13 @@ func (p *probe) Ready() <-chan struct{} { return p.ready }
 
 // Run serves until ctx ends.
 func (p *probe) Run(ctx context.Context) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", p.addr)
+	socket, err := new(net.ListenConfig).Listen(ctx, "tcp", p.addr)
 	if err != nil {
 		return fmt.Errorf("listen for metrics: %w; choose another address with --metrics-addr", err)
 	}
-	p.actual = listener.Addr().String()
-	server := &http.Server{
-		Handler: p.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-	}
+	p.actual = socket.Addr().String()
+	listener := listen.New(socket, listen.Config{Name: "--metrics-addr", Limit: p.limit, Logger: p.log})
+	server := httpedge.NewServer(p.handler(), 30*time.Second, p.log)
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)
@@ -71,7 +80,7 @@ func (p *probe) Run(ctx context.Context) error {
 		}
 	})
 	close(p.ready)
-	err = server.Serve(listener)
+	err = listener.Serve(server)
 	if !stop() {
 		<-done
 	}
@@ -82,23 +91,22 @@ func (p *probe) Run(ctx context.Context) error {
 }
 
 func (p *probe) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := p.state(); err != nil {
-			say(w, http.StatusServiceUnavailable, err.Error())
-			return
-		}
-		say(w, http.StatusOK, "ready")
-	})
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	health := httpedge.Health{Ready: p.state, Warnings: p.warnings, Metrics: func(w io.Writer) {
 		if subject := p.subject.Load(); subject != nil {
 			(*subject).WritePrometheus(w)
 		}
 		metrics.WriteProcessMetrics(w)
-	})
-	return mux
+	}}
+	return httpedge.Router{Routes: health.Routes(), Help: "there are /healthz, /readyz and /metrics to GET",
+		Logger: p.log}.Engine()
+}
+
+// warnings are what is not as it should be although the processor is ready.
+func (p *probe) warnings() []string {
+	if subject := p.subject.Load(); subject != nil {
+		return (*subject).Warnings()
+	}
+	return nil
 }
 
 var errNotJoined = errors.New("the processor has not joined its consumer groups")
@@ -111,14 +119,8 @@ func (p *probe) state() error {
 	}
 	select {
 	case <-(*subject).Ready():
-		return (*subject).Healthy()
+		return cmp.Or((*subject).Healthy(), openfiles.Free())
 	default:
 		return errNotJoined
 	}
-}
-
-func say(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text+"\n") // the caller may be gone
 }

@@ -2,44 +2,59 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
-	"time"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/aiecs/tasklane/cmd/tasklane/setup"
+	"github.com/aiecs/tasklane/internal/auth"
+	"github.com/aiecs/tasklane/internal/cli"
+	"github.com/aiecs/tasklane/internal/kafka/topology"
 	"github.com/aiecs/tasklane/processor"
-	"github.com/aiecs/tasklane/processor/services/echo"
-	"github.com/aiecs/tasklane/processor/services/textanalyzer"
 )
 
 func (a *app) processorCommand() *cobra.Command {
 	s := new(settings)
 	cmd := &cobra.Command{
-		Use:   "processor",
-		Short: "Runs a processor: tasks from the lanes",
+		Use:        "processor",
+		SuggestFor: []string{"worker", "consumer"},
+		Short:      "Runs a processor: tasks from the lanes",
 		Long: `Runs a processor. Processors share the partitions of their lanes: start more to
 run more tasks, up to one for each partition. Each needs a data directory of its
 own.`,
 		Example: `  tasklane processor --brokers kafka-1:9092 --lanes fast,heavy
   tasklane processor --brokers kafka-1:9092 --lanes heavy --slots-heavy 16 --data-dir ./data-2`,
-		Args:        noArguments,
+		Args:        cli.NoArguments,
 		Annotations: map[string]string{annotationRole: "processor"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.auth.checkMode(); err != nil {
+				return err
+			}
 			s.note(cmd.Flags())
-			w := &wiring{settings: s, log: a.log}
+			w, err := a.wire(s)
+			if err != nil {
+				return err
+			}
+			w.shareDescriptors(metricsConnections())
 			p := new(probe)
-			parts := []part{w.lockPart("processor"), w.topicsPart(), w.probePart(p), w.processorPart(p, append(s.brokers, s.metricsAddr))}
-			g := group{parts: parts, log: a.log, ready: func() error { return a.announce("metrics=http://" + w.metrics) }}
+			parts := append([]part{w.lockPart("processor")}, around(w.topicsPart(topology.RoleProcessor), w.probePart(p),
+				w.processorPart(p, append(s.brokers, s.metricsAddr)))...)
+			g := group{parts: parts, log: a.Log, ready: func() error { return a.announce("metrics=http://" + w.metrics) }}
 			return g.Run(cmd.Context())
 		},
 	}
 	flags := cmd.Flags()
 	s.addDataDir(flags)
+	s.addArtifacts(flags)
 	s.addKafka(flags, defaultBrokerAddr)
 	s.addTopology(flags)
 	s.addWorker(flags)
-	flags.StringVar(&s.metricsAddr, "metrics-addr", defaultMetricsAddr, "address of /healthz, /readyz and /metrics; port 0 picks a free one")
+	s.configFile.AddTo(flags)
+	flags.StringVar(&s.auth.mode, "auth", auth.ModeOff,
+		"what the API and notifier have; with jwt debug/echo is not offered unless asked for")
+	flags.StringVar(&s.metricsAddr, "metrics-addr", defaultMetricsAddr,
+		"address of /healthz, /readyz and /metrics; port 0 picks a free one")
 	flags.BoolVar(&s.insecure, "insecure", false, "serve --metrics-addr on an address that other machines can reach")
 	return cmd
 }
@@ -50,18 +65,35 @@ func (w *wiring) processorPart(p *probe, addresses []string) part {
 	return part{
 		name: "processor",
 		// What is running gets the drain time, then a moment for the hand-over.
-		stopWithin: w.drainTimeout + 10*time.Second,
+		stopWithin: w.drainTimeout + cutOffTime,
 		build: func(context.Context) (role, error) {
-			config, err := w.processorConfig(w.wantDebug(addresses...))
+			debug := w.wantDebug(addresses...)
+			if debug && w.auth.config().On() {
+				w.logger("processor").Warn("debug/echo is offered although auth is on: every user can end " +
+					"this process with its task exit")
+			}
+			config, err := w.processorConfig(debug)
 			if err != nil {
 				return nil, err
 			}
+			artifacts, err := w.artifactStore("processor", p != nil)
+			if err != nil {
+				return nil, err
+			}
+			if artifacts != nil {
+				config.Artifacts = taskArtifacts{artifacts}
+			} else {
+				w.logger("processor").Warn(
+					"this processor has no artifacts in common with the API: tasks cannot open or make files, " +
+						"and results go into events, of at most 1 MiB; give both the same --artifacts-dir, or --artifacts-bucket")
+			}
 			r, err := processor.New(config)
 			if err != nil {
-				return nil, usageError{err}
+				return nil, cli.AsUsage(err)
 			}
 			w.meters = append(w.meters, r.WritePrometheus)
 			w.health = append(w.health, r.Healthy)
+			w.warnings = append(w.warnings, r.Warnings)
 			if p != nil {
 				p.watch(r)
 			}
@@ -79,7 +111,23 @@ func (w *wiring) processorConfig(debug bool) (processor.Config, error) {
 	if err != nil {
 		return processor.Config{}, err
 	}
-	registry, err := newRegistry(debug, w.debugTrace)
+	if err := setup.CheckServices(w.config, setup.BuiltIn(true, "")); err != nil {
+		return processor.Config{}, err
+	}
+	ofProviders, err := setup.ProviderServices(w.config, w.environ.lookup, w.logger("processor"))
+	if err != nil {
+		return processor.Config{}, err
+	}
+	ofProcesses, err := setup.Subprocesses(w.config, w.environ.lookup, w.logger("processor"))
+	if err != nil {
+		return processor.Config{}, err
+	}
+	ofServers, err := setup.HTTPServices(w.config, w.environ.lookup, w.logger("processor"))
+	if err != nil {
+		return processor.Config{}, err
+	}
+	registry, err := setup.NewRegistry(w.config,
+		slices.Concat(setup.BuiltIn(debug, w.debugTrace), ofProviders, ofProcesses, ofServers))
 	if err != nil {
 		return processor.Config{}, err
 	}
@@ -92,21 +140,9 @@ func (w *wiring) processorConfig(debug bool) (processor.Config, error) {
 		Kafka: w.kafka("processor"), Topics: w.topics(), Lanes: lanes, Registry: registry, WorkerID: worker,
 		SessionTimeout: w.sessionTimeout, SoftTimeLimit: soft, TimeLimit: hard, DrainTimeout: w.drainTimeout,
 		Dir:           filepath.Join(w.dataDir, "waiting"),
-		GroupProtocol: w.groupProtocol, StaticMembership: w.staticMembership, StallTimeout: w.stallTimeout, ShortWait: w.shortWait,
+		GroupProtocol: w.groupProtocol, StaticMembership: w.staticMembership, StallTimeout: w.stallTimeout,
+		ShortWait:    w.shortWait,
 		KeepBlockers: !w.evictBlockers, DeadLetterFailures: w.deadLetterFailures,
 		Logger: w.logger("processor"),
 	}, nil
-}
-
-// newRegistry holds the services that are always there.
-func newRegistry(debug bool, trace string) (*processor.Registry, error) {
-	services := []processor.Service{textanalyzer.New()}
-	if debug {
-		services = append(services, echo.New(echo.Options{TraceFile: trace}))
-	}
-	registry, err := processor.NewRegistry(services...)
-	if err != nil {
-		return nil, fmt.Errorf("register services: %w", err)
-	}
-	return registry, nil
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aiecs/tasklane/cmd/tasklane/setup"
+	"github.com/aiecs/tasklane/internal/config"
 	"github.com/aiecs/tasklane/processor"
 )
 
@@ -24,11 +26,15 @@ func TestLanesHaveSlots(t *testing.T) {
 		{"slots of its own beat the flag", settings{lanes: []string{"gpu=2", "fast=9"}, slotsFast: 3},
 			[]processor.Lane{{Name: "gpu", Slots: 2}, {Name: "fast", Slots: 9}}, ""},
 		{"caps, order and heartbeat of all lanes", settings{
-			lanes: []string{"fast=1"}, maxPerUser: []string{"2"}, maxPerService: []string{"3"}, ordering: []string{"user"}, heartbeatLimit: []string{"1m"},
-		}, []processor.Lane{{Name: "fast", Slots: 1, MaxPerUser: 2, MaxPerService: 3, Ordering: processor.OrderingUser, HeartbeatLimit: time.Minute}}, ""},
+			lanes: []string{"fast=1"}, maxPerUser: []string{"2"}, maxPerService: []string{"3"}, ordering: []string{"user"},
+			heartbeatLimit: []string{"1m"},
+		}, []processor.Lane{{Name: "fast", Slots: 1, MaxPerUser: 2, MaxPerService: 3, Ordering: processor.OrderingUser,
+			HeartbeatLimit: time.Minute}}, ""},
 		{"those of one lane beat those of all", settings{
-			lanes: []string{"fast=1", "heavy=1"}, maxPerUser: []string{"fast=0", "2"}, ordering: []string{"heavy=user"}, heartbeatLimit: []string{"1m", "fast=0"},
-		}, []processor.Lane{{Name: "fast", Slots: 1}, {Name: "heavy", Slots: 1, MaxPerUser: 2, Ordering: processor.OrderingUser, HeartbeatLimit: time.Minute}}, ""},
+			lanes: []string{"fast=1", "heavy=1"}, maxPerUser: []string{"fast=0", "2"}, ordering: []string{"heavy=user"},
+			heartbeatLimit: []string{"1m", "fast=0"},
+		}, []processor.Lane{{Name: "fast", Slots: 1},
+			{Name: "heavy", Slots: 1, MaxPerUser: 2, Ordering: processor.OrderingUser, HeartbeatLimit: time.Minute}}, ""},
 		{"a cap of no number", settings{lanes: []string{"fast"}, maxPerUser: []string{"-1"}}, nil, "--max-per-user"},
 		{"an order that is none", settings{lanes: []string{"fast"}, ordering: []string{"fast=strict"}}, nil, "none or user"},
 		{"a negative heartbeat", settings{lanes: []string{"fast"}, heartbeatLimit: []string{"-1s"}}, nil, "want a time"},
@@ -83,6 +89,10 @@ func TestDebugServicesAreForThisMachineOnly(t *testing.T) {
 		{settings{}, []string{"kafka-1:9092"}, false},
 		{settings{}, []string{":8080"}, false},
 		{settings{}, []string{"nonsense"}, false},
+		{settings{auth: authFlags{mode: "off"}}, []string{"127.0.0.1:8080"}, true},
+		{settings{auth: authFlags{mode: "jwt"}}, []string{"127.0.0.1:8080", "localhost:0", "[::1]:9092"}, false},
+		{settings{auth: authFlags{mode: "jwt"}, debugServicesGiven: true, debugServices: true}, []string{"127.0.0.1:8080"},
+			true},
 		{settings{debugServicesGiven: true}, []string{"127.0.0.1:8080"}, false},
 		{settings{debugServicesGiven: true, debugServices: true}, []string{"kafka-1:9092"}, true},
 	} {
@@ -94,7 +104,7 @@ func TestDebugServicesAreForThisMachineOnly(t *testing.T) {
 
 func TestTheRegistryHasWhatItShould(t *testing.T) {
 	for debug, want := range map[bool]string{true: "chat/text_analyzer debug/echo", false: "chat/text_analyzer"} {
-		registry, err := newRegistry(debug, "")
+		registry, err := setup.NewRegistry(new(config.Settings), setup.BuiltIn(debug, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,8 +119,10 @@ func TestUpStartsItsPartsInOrder(t *testing.T) {
 		brokers []string
 		want    string
 	}{
-		{nil, "broker processor-directory producer-directory topics notifier processor producer"},
-		{[]string{"kafka-1:9092"}, "processor-directory producer-directory topics notifier processor producer"},
+		{nil, "broker processor-directory producer-directory topics webhooks notifier processor producer"},
+		// The roles are built before Kafka is waited for, and run after it.
+		{[]string{"kafka-1:9092"}, "processor-directory producer-directory webhooks notifier processor producer " +
+			"topics webhooks notifier processor producer"},
 	} {
 		w := &wiring{settings: &settings{brokers: tt.brokers}}
 		var names []string

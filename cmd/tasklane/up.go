@@ -1,16 +1,21 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/aiecs/tasklane/internal/cli"
+	"github.com/aiecs/tasklane/internal/kafka/topology"
 )
 
 func (a *app) upCommand() *cobra.Command {
 	s := new(settings)
 	cmd := &cobra.Command{
-		Use:   "up",
-		Short: "Runs everything in one process",
+		Use:        "up",
+		SuggestFor: []string{"start", "serve", "server", "run"},
+		Short:      "Runs everything in one process",
 		Long: `Runs every role in one process, on the embedded broker or, with --brokers, on a
 Kafka of your own. When all are ready it prints one line on standard output that
 says where they are. SIGTERM or SIGINT drains and ends with 0, a second one ends
@@ -18,15 +23,19 @@ at once.`,
 		Example: `  tasklane up
   tasklane up --brokers kafka-1:9092,kafka-2:9092 --data-dir ./data
   tasklane up --api-addr 127.0.0.1:0 --notifier-addr 127.0.0.1:0 --broker-addr 127.0.0.1:0`,
-		Args:        noArguments,
+		Args:        cli.NoArguments,
 		Annotations: map[string]string{annotationRole: "up"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.auth.check(); err != nil {
 				return err
 			}
 			s.note(cmd.Flags())
-			w := &wiring{settings: s, log: a.log}
-			g := group{parts: w.everything(), log: a.log, ready: func() error {
+			w, err := a.wire(s)
+			if err != nil {
+				return err
+			}
+			w.shareDescriptors(allConnections(len(w.brokers) == 0))
+			g := group{parts: w.everything(), log: a.Log, ready: func() error {
 				return a.announce("api=http://"+w.api, "notifier=ws://"+w.notifier, "kafka="+strings.Join(w.brokers, ","))
 			}}
 			return g.Run(cmd.Context())
@@ -38,20 +47,24 @@ at once.`,
 	s.addTopology(flags)
 	s.addAPI(flags)
 	s.addNotifier(flags)
+	s.addArtifacts(flags)
 	s.addWebhooks(flags)
 	s.addBroker(flags)
 	s.addEdge(flags)
 	s.addWorker(flags)
+	s.configFile.AddTo(flags)
 	return cmd
 }
 
 // everything is the parts of `up` in the order they start.
 func (w *wiring) everything() []part {
-	var parts []part
 	addresses := append([]string{w.apiAddr, w.notifierAddr}, w.brokers...)
-	if len(w.brokers) == 0 {
-		parts = append(parts, w.brokerPart())
+	locks := []part{w.lockPart("processor"), w.lockPart("producer")}
+	topics := w.topicsPart(append(w.notifierRoles(), topology.RoleProcessor, topology.RoleProducer)...)
+	roles := []part{w.webhooksPart(), w.notifierPart(), w.processorPart(nil, addresses), w.producerPart()}
+	if len(w.brokers) > 0 {
+		return append(locks, around(topics, roles...)...)
 	}
-	parts = append(parts, w.lockPart("processor"), w.lockPart("producer"))
-	return append(parts, w.topicsPart(), w.notifierPart(), w.processorPart(nil, addresses), w.producerPart())
+	// The roles are told the broker's address when it has one.
+	return slices.Concat([]part{w.brokerPart()}, locks, []part{topics}, roles)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/aiecs/tasklane/internal/cli"
 )
 
 // system is an `up` that runs in this process.
@@ -20,7 +22,8 @@ type system struct {
 }
 
 func freePorts() []string {
-	return []string{"--api-addr", "127.0.0.1:0", "--notifier-addr", "127.0.0.1:0", "--broker-addr", "127.0.0.1:0", "--drain-timeout", "50ms"}
+	return []string{"--api-addr", "127.0.0.1:0", "--notifier-addr", "127.0.0.1:0", "--broker-addr", "127.0.0.1:0",
+		"--drain-timeout", "50ms"}
 }
 
 func startUp(t *testing.T, dir string, more ...string) system {
@@ -28,7 +31,7 @@ func startUp(t *testing.T, dir string, more ...string) system {
 	ctx, cancel := context.WithCancel(t.Context())
 	out := &safeBuffer{wrote: make(chan struct{}, 1)}
 	logs := new(safeBuffer)
-	a := &app{stdin: strings.NewReader(""), stdout: out, stderr: logs}
+	a := &app{Console: cli.Console{Stdin: strings.NewReader(""), Stdout: out}, stderr: logs}
 	ended := make(chan int, 1)
 	go func() { ended <- a.run(ctx, slices.Concat([]string{"up", "--data-dir", dir}, freePorts(), more)) }()
 	select {
@@ -36,7 +39,7 @@ func startUp(t *testing.T, dir string, more ...string) system {
 	case code := <-ended:
 		cancel()
 		t.Fatalf("ended with %d: %s", code, logs)
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		cancel()
 		t.Fatalf("not ready: %s", logs)
 	}
@@ -67,7 +70,8 @@ func startUp(t *testing.T, dir string, more ...string) system {
 // do runs a client command against the system.
 func (s system) do(t *testing.T, args ...string) console {
 	t.Helper()
-	return run(t, args, "TASKLANE_SERVER="+s.api, "TASKLANE_NOTIFIER="+s.notifier, "TASKLANE_BROKERS="+s.kafka, "TASKLANE_USER=alice")
+	return run(t, args, "TASKLANE_SERVER="+s.api, "TASKLANE_NOTIFIER="+s.notifier, "TASKLANE_BROKERS="+s.kafka,
+		"TASKLANE_USER=alice")
 }
 
 func memberOf(t *testing.T, text, name string) string {
@@ -82,39 +86,48 @@ func memberOf(t *testing.T, text, name string) string {
 
 func TestUpRunsTasksFromSubmitToResult(t *testing.T) {
 	s := startUp(t, t.TempDir())
-	detect := []string{"submit", "--mode", "chat", "--service", "text_analyzer", "--name", "detect_language", "--input", `{"text":"Guten Morgen, wie geht es Ihnen heute?"}`, "-o", "jsonl"}
+	detect := []string{"submit", "--mode", "chat", "--service", "text_analyzer", "--name", "detect_language", "--input",
+		`{"text":"Guten Morgen, wie geht es Ihnen heute?"}`, "-o", "jsonl"}
 
 	waited := s.do(t, append(detect, "--wait")...)
-	if waited.code != exitFine || memberOf(t, waited.stdout, "status") != "completed" || !strings.Contains(waited.stdout, `"language":"de"`) {
+	if waited.code != exitFine || memberOf(t, waited.stdout, "status") != "completed" ||
+		!strings.Contains(waited.stdout, `"language":"de"`) {
 		t.Fatalf("--wait: %+v", waited)
 	}
 	watched := s.do(t, append(detect, "--watch", "--lane", "heavy")...)
 	lines := strings.Split(strings.TrimSpace(watched.stdout), "\n")
-	if watched.code != exitFine || len(lines) < 2 || memberOf(t, lines[0], "status") != "running" || memberOf(t, lines[len(lines)-1], "status") != "completed" {
+	if watched.code != exitFine || len(lines) < 2 || memberOf(t, lines[0], "status") != "running" ||
+		memberOf(t, lines[len(lines)-1], "status") != "completed" {
 		t.Fatalf("--watch: %+v", watched)
 	}
 	plain := s.do(t, append(detect, "--task-id", "mine")...)
 	if plain.code != exitFine || memberOf(t, plain.stdout, "task_id") != "mine" {
 		t.Fatalf("submit: %+v", plain)
 	}
-	if got := s.do(t, "get", "mine", "-o", "jsonl"); got.code != exitFine || memberOf(t, got.stdout, "task_name") != "detect_language" {
+	if got := s.do(t, "get", "mine", "-o", "jsonl"); got.code != exitFine ||
+		memberOf(t, got.stdout, "task_name") != "detect_language" {
 		t.Errorf("get right after submit: %+v", got)
 	}
 	if got := s.do(t, "result", "mine", "--wait"); got.code != exitFine || !strings.Contains(got.stdout, "completed") {
 		t.Errorf("result: %+v", got)
 	}
-	if got := s.do(t, "watch", "--task-id", "mine", "--since", "earliest"); got.code != exitFine || !strings.Contains(got.stdout, "Completed task: detect_language") {
+	if got := s.do(t, "watch", "--task-id", "mine", "--since", "earliest"); got.code != exitFine ||
+		!strings.Contains(got.stdout, "Completed task: detect_language") {
 		t.Errorf("watch: %+v", got)
+	} else if !strings.Contains(got.stderr, "connected") {
+		t.Errorf("watch does not say that it is connected: %+v", got)
 	}
 }
 
 func TestUpTellsFailures(t *testing.T) {
 	s := startUp(t, t.TempDir())
 	echo := []string{"submit", "--mode", "debug", "--service", "echo", "--task-id"}
-	if got := s.do(t, append(echo, "bad", "--name", "fail", "--input", `{"message":"no such page"}`, "--wait")...); got.code != exitFailed || !strings.Contains(got.stderr, "no such page") {
+	if got := s.do(t, append(echo, "bad", "--name", "fail", "--input", `{"message":"no such page"}`,
+		"--wait")...); got.code != exitFailed || !strings.Contains(got.stderr, "no such page") {
 		t.Errorf("a failed task with --wait: %+v", got)
 	}
-	if got := s.do(t, "watch", "--task-id", "bad", "--since", "earliest"); got.code != exitFailed || !strings.Contains(got.stdout, "failed") {
+	if got := s.do(t, "watch", "--task-id", "bad", "--since", "earliest"); got.code != exitFailed ||
+		!strings.Contains(got.stdout, "failed") {
 		t.Errorf("a failed task watched: %+v", got)
 	}
 	if got := s.do(t, "get", "unknown"); got.code != exitFailed || !strings.Contains(got.stderr, "404") {
@@ -127,10 +140,12 @@ func TestUpTellsFailures(t *testing.T) {
 	if got := s.do(t, "result", "slow"); got.code != exitFailed || !strings.Contains(got.stderr, "--wait") {
 		t.Errorf("the result of a running task: %+v", got)
 	}
-	if got := s.do(t, append(echo, "slow", "--name", "sleep", "--input", `{"ms":1}`)...); got.code != exitFailed || !strings.Contains(got.stderr, "409") {
+	if got := s.do(t, append(echo, "slow", "--name", "sleep", "--input", `{"ms":1}`)...); got.code != exitFailed ||
+		!strings.Contains(got.stderr, "409") {
 		t.Errorf("another task of the same id: %+v", got)
 	}
-	if got := s.do(t, append(echo, "nowhere", "--name", "echo", "--lane", "gpu")...); got.code != exitFailed || !strings.Contains(got.stderr, "no such lane") || strings.Contains(got.stderr, "outcome") {
+	if got := s.do(t, append(echo, "nowhere", "--name", "echo", "--lane", "gpu")...); got.code != exitFailed ||
+		!strings.Contains(got.stderr, "no such lane") || strings.Contains(got.stderr, "outcome") {
 		t.Errorf("a task that is refused: %+v", got)
 	}
 }
@@ -153,7 +168,8 @@ func TestUpServesTheProcessorsMetricsOnTheAPI(t *testing.T) {
 func TestUpDrainsAndStartsAgainOnItsData(t *testing.T) {
 	dir := t.TempDir()
 	first := startUp(t, dir)
-	if got := first.do(t, "submit", "--mode", "debug", "--service", "echo", "--name", "echo", "--task-id", "t-1", "--wait"); got.code != exitFine {
+	if got := first.do(t, "submit", "--mode", "debug", "--service", "echo", "--name", "echo", "--task-id", "t-1",
+		"--wait"); got.code != exitFine {
 		t.Fatalf("%+v", got)
 	}
 	if code := first.stop(); code != exitFine {
@@ -179,7 +195,8 @@ func TestTopicsAreEnsured(t *testing.T) {
 	if got := s.do(t, "topics", "ensure"); got.code != exitFine || !strings.Contains(got.stdout, "task-events") {
 		t.Errorf("%+v", got)
 	}
-	if got := s.do(t, "topics", "ensure", "--partitions", "5"); got.code != exitFailed || !strings.Contains(got.stderr, "--partitions") {
+	if got := s.do(t, "topics", "ensure", "--partitions", "5"); got.code != exitFailed ||
+		!strings.Contains(got.stderr, "--partitions") {
 		t.Errorf("another count: %+v", got)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/aiecs/tasklane/internal/cli"
 )
 
 // version is set by the linker (-X main.version=v1.2.3); without that the
@@ -23,18 +25,18 @@ type build struct {
 }
 
 func (a *app) versionCommand() *cobra.Command {
-	var form outputForm
+	var form cli.Form
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Prints the version of this binary",
 		Example: "  tasklane version -o json",
-		Args:    noArguments,
+		Args:    cli.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			info, _ := debug.ReadBuildInfo()
-			return a.printer(form).one(readBuild(version, info))
+			return a.Printer(form).One(readBuild(version, info))
 		},
 	}
-	form.addTo(cmd.Flags())
+	form.AddTo(cmd.Flags())
 	return cmd
 }
 
@@ -61,9 +63,9 @@ func readBuild(linked string, info *debug.BuildInfo) build {
 	return b
 }
 
-func (b build) columns() []string { return []string{"VERSION", "REVISION", "GO", "PLATFORM"} }
+func (b build) Columns() []string { return []string{"VERSION", "REVISION", "GO", "PLATFORM"} }
 
-func (b build) cells() []string {
+func (b build) Cells() []string {
 	revision := fmt.Sprintf("%.12s", b.Revision)
 	if b.Modified {
 		revision += " (modified)"

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/aiecs/tasklane/client"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -36,9 +38,26 @@ func TestUpPostsTheEndOfATask(t *testing.T) {
 		t.Fatal(err)
 	}
 	secret = strings.TrimSpace(string(content))
-	body := `{"lane":"fast","task_id":"hooked","user_id":"alice","task_name":"fail","mode":"debug","service":"echo",` +
-		`"input_data":{"message":"no such page"},"callback_url":"` + receiver.URL + `/hook"}`
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.api+"/v1/tasks", strings.NewReader(body))
+	submitHooked(t, s.api, "hooked", receiver.URL+"/hook")
+	select {
+	case event := <-got:
+		if event.TaskID != "hooked" || event.Status != schemas.Failed || !strings.Contains(event.Error, "no such page") {
+			t.Errorf("posted %+v", event)
+		}
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("nothing was posted: %s", s.logs)
+	}
+	if code := s.stop(); code != exitFine {
+		t.Errorf("ended with %d: %s", code, s.logs)
+	}
+}
+
+// submitHooked submits a task that fails, with a callback.
+func submitHooked(t *testing.T, api, id, callback string) {
+	t.Helper()
+	body := `{"lane":"fast","task_id":"` + id + `","user_id":"alice","task_name":"fail","mode":"debug","service":"echo",` +
+		`"input_data":{"message":"no such page"},"callback_url":"` + callback + `"}`
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, api+"/v1/tasks", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,13 +70,47 @@ func TestUpPostsTheEndOfATask(t *testing.T) {
 	if response.StatusCode != http.StatusAccepted {
 		t.Fatalf("answered %d", response.StatusCode)
 	}
-	select {
-	case event := <-got:
-		if event.TaskID != "hooked" || event.Status != schemas.Failed || !strings.Contains(event.Error, "no such page") {
-			t.Errorf("posted %+v", event)
+}
+
+// TestWebhookThatIsRefusedShowsInItsTask: over HTTP and by the command, with what to
+// change.
+func TestWebhookThatIsRefusedShowsInItsTask(t *testing.T) {
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was posted") }))
+	defer receiver.Close()
+	s := startUp(t, t.TempDir())
+	submitHooked(t, s.api, "refused", receiver.URL+"/?key=hush")
+	var state struct {
+		Status  schemas.Status `json:"status"`
+		Webhook *struct {
+			Status, Error string
+			Tries         int
+		} `json:"webhook"`
+	}
+	deadline := time.Now().Add(2 * time.Minute)
+	for state.Webhook == nil && time.Now().Before(deadline) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.api+"/v1/tasks/refused?user_id=alice", nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-	case <-time.After(30 * time.Second):
-		t.Fatalf("nothing was posted: %s", s.logs)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.UnmarshalRead(response.Body, &state, json.MatchCaseInsensitiveNames(true)); err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+	}
+	if state.Webhook == nil || state.Status != schemas.Failed || state.Webhook.Status != "failed" ||
+		state.Webhook.Tries != 1 ||
+		!strings.Contains(state.Webhook.Error, "127.0.0.1 is loopback") ||
+		!strings.Contains(state.Webhook.Error, "--webhook-allow") {
+		t.Fatalf("the task says %+v", state)
+	}
+	got := run(t, []string{"get", "refused", "--user", "alice", "--server", s.api})
+	if !strings.Contains(got.stdout, "no such page (its webhook was given up: 127.0.0.1 is loopback") ||
+		strings.Contains(got.stdout, "hush") {
+		t.Errorf("get prints %s", got.stdout)
 	}
 	if code := s.stop(); code != exitFine {
 		t.Errorf("ended with %d: %s", code, s.logs)

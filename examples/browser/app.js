@@ -9,7 +9,7 @@ const parameters = new URLSearchParams(location.search);
 const user = parameters.get("user") ?? "alice";
 const api = parameters.get("api") ?? "http://127.0.0.1:8080";
 const notifier = parameters.get("notifier") ?? "http://127.0.0.1:8000";
-const { connect } = await import(new URL("/client.js", notifier));
+const { connect } = await import(`${notifier.replace(/\/$/, "")}/client.js`);
 
 const byId = (id) => document.getElementById(id);
 byId("user").textContent = user;

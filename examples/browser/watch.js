@@ -17,8 +17,8 @@ export function watch(userId, show, address = "ws://127.0.0.1:8000") {
     };
     // These say that this page does something wrong, or that it needs a token and
     // has none; after all others nothing is missed by coming back.
-    socket.onclose = ({ code }) => {
-      if ([1003, 1008, 1009, 4401, 4403, 4429].includes(code)) return console.error("closed for good", code);
+    socket.onclose = ({ code, reason }) => {
+      if ([1003, 1008, 1009].includes(code) || (code >= 4400 && code < 4500)) return console.error("closed for good", code, reason);
       setTimeout(connect, pause * (0.5 + Math.random()));
       pause = Math.min(2 * pause, 15000);
     };

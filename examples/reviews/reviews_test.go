@@ -25,7 +25,8 @@ func load(t *testing.T) []Review {
 
 func TestReviewsAreWellFormed(t *testing.T) {
 	all := load(t)
-	ids, texts, users, languages, feelings := map[string]bool{}, map[string]bool{}, map[string]int{}, map[string]int{}, map[string]int{}
+	ids, texts, users, languages, feelings := map[string]bool{}, map[string]bool{}, map[string]int{}, map[string]int{},
+		map[string]int{}
 	for _, r := range all {
 		if ids[r.ID] || schemas.CheckTaskID(r.ID) != "" {
 			t.Errorf("id %q is taken or not usable as a task id", r.ID)
@@ -33,7 +34,8 @@ func TestReviewsAreWellFormed(t *testing.T) {
 		if texts[r.Text] || strings.TrimSpace(r.Text) != r.Text || r.Text == "" {
 			t.Errorf("%s: text %q is empty, padded or there twice", r.ID, r.Text)
 		}
-		if schemas.CheckUserID(r.User) != "" || len(r.Lang) != 2 || !slices.Contains([]string{"positive", "negative", "neutral"}, r.Sentiment) {
+		if schemas.CheckUserID(r.User) != "" || len(r.Lang) != 2 ||
+			!slices.Contains([]string{"positive", "negative", "neutral"}, r.Sentiment) {
 			t.Errorf("%s: user %q, lang %q or sentiment %q is wrong", r.ID, r.User, r.Lang, r.Sentiment)
 		}
 		ids[r.ID], texts[r.Text] = true, true
@@ -81,12 +83,14 @@ func TestTextAnalyzerReadsTheReviews(t *testing.T) {
 			}
 		}
 		if got.Code != r.Lang || got.Sentiment.Label != r.Sentiment {
-			wrong = append(wrong, fmt.Sprintf("%s: want %s %s, got %s %s %.2f: %s", r.ID, r.Lang, r.Sentiment, got.Code, got.Sentiment.Label, got.Sentiment.Score, r.Text))
+			wrong = append(wrong, fmt.Sprintf("%s: want %s %s, got %s %s %.2f: %s", r.ID, r.Lang, r.Sentiment, got.Code,
+				got.Sentiment.Label, got.Sentiment.Score, r.Text))
 		}
 	}
 	t.Logf("language right on %d, sentiment on %d of %d", total.language, total.sentiment, total.reviews)
 	if total.language*100 < 95*total.reviews || total.sentiment*100 < 75*total.reviews {
-		t.Errorf("want the language right on 95%% and the sentiment on 75%%\n%s\n%s", table(perLanguage), strings.Join(wrong, "\n"))
+		t.Errorf("want the language right on 95%% and the sentiment on 75%%\n%s\n%s", table(perLanguage),
+			strings.Join(wrong, "\n"))
 	}
 	if testing.Verbose() {
 		t.Logf("\n%s\n%s", table(perLanguage), strings.Join(wrong, "\n"))
@@ -100,7 +104,8 @@ func analyze(t *testing.T, run processor.Handler, r Review) *textanalyzer.Analys
 		t.Fatal(err)
 	}
 	task := &schemas.Task{TaskID: r.ID, UserID: r.User, TaskName: "analyze_text", InputData: input}
-	result, err := run(t.Context(), processor.NewContext(task, "fast", 1, func(context.Context, *schemas.Event) error { return nil }))
+	result, err := run(t.Context(), processor.NewContext(task, "fast", 1,
+		func(context.Context, *schemas.Event) error { return nil }))
 	if err != nil {
 		t.Fatalf("%s: %v", r.ID, err)
 	}

@@ -39,8 +39,10 @@ func TestRun(t *testing.T) {
 		defer conn.Close()
 		for _, message := range []string{
 			`{"kind":"hello","cursor":"c0","recovered":true}`,
-			`{"kind":"state","event_id":"a","task_id":"1","user_id":"alice","status":"running","message":"Executing task: analyze_text","cursor":"c1"}`,
-			`{"kind":"state","event_id":"b","task_id":"1","user_id":"alice","status":"completed","message":"Completed task: analyze_text","cursor":"c2"}`,
+			`{"kind":"state","event_id":"a","task_id":"1","user_id":"alice","status":"running","message":"Executing task: ` +
+				`analyze_text","cursor":"c1"}`,
+			`{"kind":"state","event_id":"b","task_id":"1","user_id":"alice","status":"completed","message":"Completed task: ` +
+				`analyze_text","cursor":"c2"}`,
 		} {
 			_ = conn.WriteMessage(websocket.TextMessage, []byte(message))
 		}

@@ -38,7 +38,8 @@ func TestRunGoesOnWhereItWas(t *testing.T) {
 	config, c := server.Config(), server.Client()
 	file := filepath.Join(t.TempDir(), "cursor")
 	submit := func(id string) {
-		handle, err := c.Submit(t.Context(), schemas.LaneFast, schemas.Task{TaskID: id, UserID: "alice", TaskName: "count", Mode: "m", Service: "s"})
+		handle, err := c.Submit(t.Context(), schemas.LaneFast,
+			schemas.Task{TaskID: id, UserID: "alice", TaskName: "count", Mode: "m", Service: "s"})
 		if err == nil {
 			_, err = handle.Wait(t.Context())
 		}

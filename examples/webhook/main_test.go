@@ -11,12 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/aiecs/tasklane/internal/rapidtest"
 	"github.com/aiecs/tasklane/schemas"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, 0) }
 
 func TestReceiverTakesAnEventOnce(t *testing.T) {
 	text := strings.Repeat("a", 32)

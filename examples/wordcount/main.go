@@ -51,13 +51,12 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("register services: %w", err)
 	}
-	config := processor.Config{
+	p, err := processor.New(processor.Config{
+		Kafka:    processor.Kafka{Brokers: o.brokers},
 		Topics:   schemas.Topics{Prefix: o.topicPrefix},
 		Lanes:    []processor.Lane{{Name: schemas.LaneFast, Slots: 4}, {Name: schemas.LaneHeavy, Slots: 4}},
 		Registry: registry, WorkerID: o.worker, Logger: o.log,
-	}
-	config.Kafka.Brokers = o.brokers
-	p, err := processor.New(config)
+	})
 	if err != nil {
 		return fmt.Errorf("make processor: %w", err)
 	}

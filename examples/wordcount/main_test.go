@@ -22,7 +22,8 @@ func TestRun(t *testing.T) {
 	defer stop()
 	topics := schemas.Topics{Prefix: kafkatest.Prefix(t)}
 	address := kafkatest.Start(t)
-	client := kafkatest.Client(t, address, kgo.ConsumeTopics(topics.Events()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client := kafkatest.Client(t, address, kgo.ConsumeTopics(topics.Events()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	names := []string{
 		topics.Lane(schemas.LaneFast), topics.Lane(schemas.LaneHeavy), topics.Events(), topics.DeadLetters(),
 		topics.Scheduled(), topics.Control(),
@@ -30,7 +31,8 @@ func TestRun(t *testing.T) {
 	if _, err := kadm.NewClient(client).CreateTopics(ctx, 2, 1, nil, names...); err != nil {
 		t.Fatal(err)
 	}
-	task := `{"task_id":"1","user_id":"alice","task_name":"count","mode":"text","service":"words","input_data":{"text":"to be or not"}}`
+	task := `{"task_id":"1","user_id":"alice","task_name":"count","mode":"text","service":"words",` +
+		`"input_data":{"text":"to be or not"}}`
 	record := &kgo.Record{Topic: topics.Lane(schemas.LaneFast), Key: []byte("alice"), Value: []byte(task)}
 	if err := client.ProduceSync(ctx, record).FirstErr(); err != nil {
 		t.Fatal(err)

@@ -61,7 +61,8 @@ func (c Config) withDefaults() (Config, error) {
 	case !c.On():
 		return c, nil
 	case files == 0 && c.JWKSURL == "":
-		return c, errors.New("no key to check tokens with: give --auth-secret-file, --auth-public-key-file or --auth-jwks-url")
+		return c,
+			errors.New("no key to check tokens with: give --auth-secret-file, --auth-public-key-file or --auth-jwks-url")
 	case files > 0 && c.JWKSURL != "":
 		return c, errors.New("keys are given as files and as --auth-jwks-url: give one kind")
 	case strings.ContainsAny(c.AdminScope, " \t\r\n"):
@@ -70,7 +71,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, nil
 	case c.Issuer == "" || c.Audience == "":
 		// An identity provider signs for many programs with the same keys.
-		return c, errors.New("with --auth-jwks-url give --auth-issuer and --auth-audience: the same keys sign tokens for other programs")
+		return c, errors.New("with --auth-jwks-url give --auth-issuer and --auth-audience: the same keys " +
+			"sign tokens for other programs")
 	}
 	return c, checkKeyURL(c.JWKSURL)
 }
@@ -81,7 +83,8 @@ func checkKeyURL(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
-		return fmt.Errorf("read --auth-jwks-url: want a URL such as https://id.example.com/jwks.json, without user and fragment")
+		return fmt.Errorf("read --auth-jwks-url: want a URL such as " +
+			"https://id.example.com/jwks.json, without user and fragment")
 	case u.Scheme == "https", u.Scheme == "http" && onThisMachine(u.Hostname()):
 		return nil
 	}

@@ -27,11 +27,14 @@ func readSecret(path string) ([]byte, error) {
 	}
 	if block, _ := pem.Decode(content); block != nil {
 		// Who has the public key could sign for anybody.
-		return nil, fmt.Errorf("read secret: %s is a PEM file (%s) and no secret; give a public key as --auth-public-key-file", path, block.Type)
+		return nil,
+			fmt.Errorf("read secret: %s is a PEM file (%s) and no secret; give a public key as --auth-public-key-file", path,
+				block.Type)
 	}
 	secret := bytes.TrimRight(content, "\r\n")
 	if len(secret) < minSecretBytes {
-		return nil, fmt.Errorf("read secret: %s has %d bytes, at least %d are needed; make one with: openssl rand -base64 48", path, len(secret), minSecretBytes)
+		return nil, fmt.Errorf("read secret: %s has %d bytes, at least %d are needed; make one with: openssl rand -base64 48",
+			path, len(secret), minSecretBytes)
 	}
 	return secret, nil
 }

@@ -25,8 +25,10 @@ func FuzzToken(f *testing.F) {
 		f.Add(token)
 	}
 	for _, token := range []string{
-		"", "..", "a.b.c", forge(`{"alg":"none"}`, said(good), unsigned), forge(`null`, `null`, unsigned), forge(`{"alg":"RS256","kid":[]}`, `[]`, unsigned),
-		forge(`{"alg":"EdDSA","crit":[]}`, `{"exp":1e400}`, unsigned), forge(`{"alg":"HS256"}`, `{"exp":1e300,"nbf":-1e300,"sub":"alice"}`, hmacWith(secret)),
+		"", "..", "a.b.c", forge(`{"alg":"none"}`, said(good), unsigned), forge(`null`, `null`, unsigned),
+		forge(`{"alg":"RS256","kid":[]}`, `[]`, unsigned),
+		forge(`{"alg":"EdDSA","crit":[]}`, `{"exp":1e400}`, unsigned),
+		forge(`{"alg":"HS256"}`, `{"exp":1e300,"nbf":-1e300,"sub":"alice"}`, hmacWith(secret)),
 	} {
 		f.Add(token)
 	}
@@ -59,7 +61,8 @@ func malleable(token string, signed map[string]bool) bool {
 func FuzzClaims(f *testing.F) {
 	v := newVerifier(f, func(c *Config) { c.Issuer, c.Audience = "", "" })
 	for _, claims := range []string{
-		said(""), said(good), said(`,"nbf":1.5e9,"iat":0,"aud":["a","b"],"scp":["x"]`), `{"sub":"a","exp":1e300}`, `{"sub":"a","exp":-1e300}`, `null`, `[]`, `{"exp":null}`,
+		said(""), said(good), said(`,"nbf":1.5e9,"iat":0,"aud":["a","b"],"scp":["x"]`), `{"sub":"a","exp":1e300}`,
+		`{"sub":"a","exp":-1e300}`, `null`, `[]`, `{"exp":null}`,
 		`{"sub":"a","exp":9223372036854775807}`, `{"sub":"a","exp":253402300800}`, `{"sub":"\ud800","exp":99999999999}`,
 	} {
 		f.Add(claims)
@@ -69,7 +72,8 @@ func FuzzClaims(f *testing.F) {
 		if refused != nil {
 			return
 		}
-		if who.User == "" || len([]rune(who.User)) > 200 || who.Expires.Before(time.Now().Add(-time.Minute)) || who.Expires.Year() > 9999 {
+		if who.User == "" || len([]rune(who.User)) > 200 || who.Expires.Before(time.Now().Add(-time.Minute)) ||
+			who.Expires.Year() > 9999 {
 			t.Fatalf("%s is %+v", claims, who)
 		}
 	})

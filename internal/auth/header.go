@@ -17,7 +17,7 @@ func FromHeader(header http.Header) (string, *RefusalError) {
 	for _, value := range header.Values("Authorization") {
 		scheme, token, _ := strings.Cut(strings.TrimSpace(value), " ")
 		if !strings.EqualFold(scheme, "Bearer") {
-			return "", &RefusalError{Scheme}
+			return "", &RefusalError{Reason: Scheme}
 		}
 		found = append(found, strings.TrimSpace(token))
 	}
@@ -34,5 +34,5 @@ func FromHeader(header http.Header) (string, *RefusalError) {
 	case 1:
 		return found[0], nil
 	}
-	return "", &RefusalError{Malformed}
+	return "", &RefusalError{Malformed, "a token is given more than once; send one, as Authorization: Bearer TOKEN"}
 }

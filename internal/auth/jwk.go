@@ -1,37 +1,17 @@
 package auth
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 
+	"github.com/MicahParks/jwkset"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxSetKeys bounds a set of keys; providers publish two or three.
 const maxSetKeys = 100
-
-// jwk is one key of a set (RFC 7517) as far as it matters here. Other members,
-// as private ones and those with URLs and certificates, are not looked at.
-type jwk struct {
-	KeyType    string   `json:"kty"`
-	ID         string   `json:"kid"`
-	Algorithm  string   `json:"alg"`
-	Use        string   `json:"use"`
-	Operations []string `json:"key_ops"`
-	Curve      string   `json:"crv"`
-	N          string   `json:"n"`
-	E          string   `json:"e"`
-	X          string   `json:"x"`
-	Y          string   `json:"y"`
-}
 
 // keyName is how a token names a key of a set.
 type keyName struct {
@@ -78,69 +58,31 @@ func parseSet(data []byte) (set map[keyName]key, skipped []error, err error) {
 	return set, skipped, nil
 }
 
+// parseKey reads one key (RFC 7517) and its id. Only what makes the public key is handed
+// to the library: private members, certificates and URLs are not looked at.
 func parseKey(text jsontext.Value) (key, string, error) {
-	var one jwk
-	if json.Unmarshal(text, &one) != nil {
+	var said jwkset.JWKMarshal
+	if json.Unmarshal(text, &said) != nil {
 		return key{}, "", errKeyForm
 	}
-	k, err := one.key()
-	return k, one.ID, err
-}
-
-// key is the key with its algorithm.
-func (j *jwk) key() (key, error) {
 	switch {
-	case j.ID == "":
-		return key{}, errKeyID
-	case j.Use != "" && j.Use != "sig", j.Operations != nil && !slices.Contains(j.Operations, "verify"):
-		return key{}, errKeyUse
+	case said.KID == "":
+		return key{}, "", errKeyID
+	case said.USE != "" && said.USE != jwkset.UseSig,
+		said.KEYOPS != nil && !slices.Contains(said.KEYOPS, jwkset.KeyOpsVerify):
+		return key{}, "", errKeyUse
 	}
-	material, err := j.material()
-	if err != nil {
-		return key{}, err
-	}
-	k, err := publicKey(material)
-	if err == nil && j.Algorithm != "" && j.Algorithm != string(k.alg) {
-		return key{}, errKeyAlg
-	}
-	return k, err
-}
-
-// material is the public key. A symmetric one (oct) is none: whoever can read
-// the set could sign with it.
-func (j *jwk) material() (any, error) {
+	public := jwkset.JWKMarshal{KTY: said.KTY, CRV: said.CRV, N: said.N, E: said.E, X: said.X, Y: said.Y}
+	read, err := jwkset.NewJWKFromMarshal(public, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
 	switch {
-	case j.KeyType == "RSA":
-		n, e := decode(j.N), new(big.Int).SetBytes(decode(j.E))
-		if len(n) > maxRSABits/8 || !e.IsInt64() || e.Int64() < 3 || e.Int64() > 1<<31-1 || e.Bit(0) == 0 {
-			return nil, errKeyForm
-		}
-		return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(e.Int64())}, nil
-	case j.KeyType == "EC" && j.Curve == "P-256":
-		x, y := decode(j.X), decode(j.Y)
-		if len(x) != 32 || len(y) != 32 {
-			return nil, errKeyForm
-		}
-		k, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
-		if err != nil {
-			return nil, errKeyForm
-		}
-		return k, nil
-	case j.KeyType == "OKP" && j.Curve == "Ed25519":
-		x := decode(j.X)
-		if len(x) != ed25519.PublicKeySize {
-			return nil, errKeyForm
-		}
-		return ed25519.PublicKey(x), nil
+	case said.KTY == jwkset.KtyOct, errors.Is(err, jwkset.ErrUnsupportedKey):
+		return key{}, "", errKeyKind // whoever can read a secret in the set could sign with it
+	case err != nil:
+		return key{}, "", errKeyForm
 	}
-	return nil, errKeyKind
-}
-
-// decode reads base64url; nil for what is none.
-func decode(text string) []byte {
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return nil
+	k, err := publicKey(read.Key())
+	if err == nil && said.ALG != "" && string(said.ALG) != string(k.alg) {
+		err = errKeyAlg
 	}
-	return b
+	return k, said.KID, err
 }

@@ -52,6 +52,9 @@ func publicKey(material any) (key, error) {
 		if bits := k.N.BitLen(); bits < minRSABits || bits > maxRSABits {
 			return key{}, fmt.Errorf("an RSA key of %d bits: want %d to %d", bits, minRSABits, maxRSABits)
 		}
+		if k.E < 3 || k.E%2 == 0 {
+			return key{}, errKeyForm
+		}
 		return key{rs256, k}, nil
 	case *ecdsa.PublicKey:
 		if k.Curve != elliptic.P256() {
@@ -83,7 +86,7 @@ func (f fileKeys) find(_ context.Context, alg algorithm, _ string) ([]key, *Refu
 		}
 	}
 	if len(fit) == 0 {
-		return nil, &RefusalError{UnknownKey}
+		return nil, &RefusalError{UnknownKey, "no key of this server is for the token's alg: its signature cannot be checked"}
 	}
 	return fit, nil
 }

@@ -63,7 +63,7 @@ func newKeySet(fetch fetcher, log *slog.Logger) *keySet {
 // it was asked for, so that a key that is just being introduced is found.
 func (s *keySet) find(ctx context.Context, alg algorithm, id string) ([]key, *RefusalError) {
 	if id == "" {
-		return nil, &RefusalError{NoKeyID}
+		return nil, &RefusalError{Reason: NoKeyID}
 	}
 	name := keyName{alg, id}
 	found, wait, refused := s.lookup(name)
@@ -77,9 +77,9 @@ func (s *keySet) find(ctx context.Context, alg algorithm, id string) ([]key, *Re
 	select {
 	case <-wait.done:
 	case <-timer.C:
-		return nil, &RefusalError{KeysMissing}
+		return nil, &RefusalError{Reason: KeysMissing}
 	case <-ctx.Done():
-		return nil, &RefusalError{KeysMissing}
+		return nil, &RefusalError{Reason: KeysMissing}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,9 +88,9 @@ func (s *keySet) find(ctx context.Context, alg algorithm, id string) ([]key, *Re
 	case ok:
 		return []key{k}, nil
 	case !wait.ok:
-		return nil, &RefusalError{KeysMissing}
+		return nil, &RefusalError{Reason: KeysMissing}
 	}
-	return nil, &RefusalError{UnknownKey}
+	return nil, &RefusalError{Reason: UnknownKey}
 }
 
 // lookup finds the key, or the fetch to wait for; then the caller must leave.
@@ -101,7 +101,7 @@ func (s *keySet) lookup(name keyName) ([]key, *round, *RefusalError) {
 		return []key{k}, nil, nil
 	}
 	if s.asking >= maxAsking {
-		return nil, nil, &RefusalError{KeysWaiting}
+		return nil, nil, &RefusalError{Reason: KeysWaiting}
 	}
 	s.asking++
 	return nil, s.next, nil
@@ -117,17 +117,17 @@ func (s *keySet) leave() {
 func (s *keySet) run(ctx context.Context) {
 	for {
 		pause := keyInterval
-		if !s.turn(ctx) {
+		if !s.refresh(ctx) {
 			pause = keyRetry
 		}
-		if !s.rest(ctx, pause) {
+		if !s.wait(ctx, pause) {
 			return
 		}
 	}
 }
 
-// turn is one fetch.
-func (s *keySet) turn(ctx context.Context) bool {
+// refresh is one fetch.
+func (s *keySet) refresh(ctx context.Context) bool {
 	s.mu.Lock()
 	current := s.next
 	s.next = newRound()
@@ -169,9 +169,9 @@ func (s *keySet) read(ctx context.Context) (map[keyName]key, error) {
 	return set, nil
 }
 
-// rest waits for the time of the next fetch, or for somebody who wants one; in
+// wait waits for the time of the next fetch, or for somebody who wants one; in
 // no case for less than keyGap. False if the context ended.
-func (s *keySet) rest(ctx context.Context, pause time.Duration) bool {
+func (s *keySet) wait(ctx context.Context, pause time.Duration) bool {
 	gap := time.NewTimer(keyGap)
 	defer gap.Stop()
 	select {
@@ -219,7 +219,8 @@ func (s *keySet) fetches(failed bool) int {
 func fetchFrom(url string) fetcher {
 	client := &http.Client{
 		// One request in minutes needs no connection in between.
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true,
+			MaxResponseHeaderBytes: 64 << 10},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("a redirect is not followed") },
 	}
 	return func(ctx context.Context) ([]byte, error) {

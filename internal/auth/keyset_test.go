@@ -235,10 +235,12 @@ func TestCallersLeave(t *testing.T) {
 func TestKeyOfASetIsForOneAlgorithm(t *testing.T) {
 	s := signers()
 	synctest.Test(t, func(t *testing.T) {
-		_, v := supplied(t, rsaJWK(&s.rsa.PublicKey, `"kid":"r","use":"sig","alg":"RS256"`), ecJWK(&s.ec.PublicKey, `"kid":"e"`), edKey("d"),
+		_, v := supplied(t, rsaJWK(&s.rsa.PublicKey, `"kid":"r","use":"sig","alg":"RS256"`),
+			ecJWK(&s.ec.PublicKey, `"kid":"e"`), edKey("d"),
 			rsaJWK(&s.other.PublicKey, `"kid":"d"`))
 		for _, token := range []string{
-			forge(`{"alg":"RS256","kid":"r"}`, said(good), rsaWith(s.rsa)), forge(`{"alg":"ES256","kid":"e"}`, said(good), ecWith(s.ec)),
+			forge(`{"alg":"RS256","kid":"r"}`, said(good), rsaWith(s.rsa)),
+			forge(`{"alg":"ES256","kid":"e"}`, said(good), ecWith(s.ec)),
 			edToken("d"), forge(`{"alg":"RS256","kid":"d"}`, said(good), rsaWith(s.other)),
 		} {
 			v.mustAccept(t, token)
@@ -265,26 +267,28 @@ func TestParseSet(t *testing.T) {
 		set  string
 		keys int
 	}{
-		"three kinds":         {setOf(rsaJWK(r, `"kid":"a"`), ecJWK(&s.ec.PublicKey, `"kid":"a"`), edKey("a")), 3},
-		"members it ignores":  {setOf(rsaJWK(r, `"kid":"a","x5u":"https://evil.example.com","x5c":["?"],"ext":true`)), 1},
-		"for verifying":       {setOf(rsaJWK(r, `"kid":"a","key_ops":["sign","verify"]`)), 1},
-		"for signing only":    {setOf(rsaJWK(r, `"kid":"a","key_ops":["sign"]`)), 0},
-		"for encrypting":      {setOf(rsaJWK(r, `"kid":"a","use":"enc"`)), 0},
-		"no kid":              {setOf(rsaJWK(r, `"use":"sig"`)), 0},
-		"kid a number":        {setOf(rsaJWK(r, `"kid":7`)), 0},
-		"another alg":         {setOf(rsaJWK(r, `"kid":"a","alg":"PS256"`)), 0},
-		"alg HS256 with RSA":  {setOf(rsaJWK(r, `"kid":"a","alg":"HS256"`)), 0},
-		"alg none":            {setOf(rsaJWK(r, `"kid":"a","alg":"none"`)), 0},
-		"a secret":            {setOf(`{"kty":"oct","kid":"a","alg":"HS256","k":"c2VjcmV0"}`), 0},
-		"P-384":               {setOf(strings.Replace(ecJWK(&s.ec.PublicKey, `"kid":"a"`), "P-256", "P-384", 1)), 0},
-		"not on the curve":    {setOf(`{"kty":"EC","crv":"P-256","kid":"a","x":"` + encode(make([]byte, 32)) + `","y":"` + encode(p384.X.Bytes()[:32]) + `"}`), 0},
-		"X25519":              {setOf(strings.Replace(edKey("a"), "Ed25519", "X25519", 1)), 0},
-		"short Ed25519":       {setOf(`{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AAAA"}`), 0},
-		"RSA of 1024 bits":    {setOf(rsaJWK(&rsa.PublicKey{N: new(big.Int).Rsh(r.N, 1024), E: 65537}, `"kid":"a"`)), 0},
-		"RSA of 16384 bits":   {setOf(rsaJWK(&rsa.PublicKey{N: new(big.Int).Lsh(r.N, 14336), E: 65537}, `"kid":"a"`)), 0},
-		"exponent 1":          {setOf(rsaJWK(&rsa.PublicKey{N: r.N, E: 1}, `"kid":"a"`)), 0},
-		"exponent even":       {setOf(rsaJWK(&rsa.PublicKey{N: r.N, E: 65538}, `"kid":"a"`)), 0},
-		"exponent of 100 B":   {setOf(`{"kty":"RSA","kid":"a","n":"` + number(r.N) + `","e":"` + encode(slices.Repeat([]byte{255}, 100)) + `"}`), 0},
+		"three kinds":        {setOf(rsaJWK(r, `"kid":"a"`), ecJWK(&s.ec.PublicKey, `"kid":"a"`), edKey("a")), 3},
+		"members it ignores": {setOf(rsaJWK(r, `"kid":"a","x5u":"https://evil.example.com","x5c":["?"],"ext":true`)), 1},
+		"for verifying":      {setOf(rsaJWK(r, `"kid":"a","key_ops":["sign","verify"]`)), 1},
+		"for signing only":   {setOf(rsaJWK(r, `"kid":"a","key_ops":["sign"]`)), 0},
+		"for encrypting":     {setOf(rsaJWK(r, `"kid":"a","use":"enc"`)), 0},
+		"no kid":             {setOf(rsaJWK(r, `"use":"sig"`)), 0},
+		"kid a number":       {setOf(rsaJWK(r, `"kid":7`)), 0},
+		"another alg":        {setOf(rsaJWK(r, `"kid":"a","alg":"PS256"`)), 0},
+		"alg HS256 with RSA": {setOf(rsaJWK(r, `"kid":"a","alg":"HS256"`)), 0},
+		"alg none":           {setOf(rsaJWK(r, `"kid":"a","alg":"none"`)), 0},
+		"a secret":           {setOf(`{"kty":"oct","kid":"a","alg":"HS256","k":"c2VjcmV0"}`), 0},
+		"P-384":              {setOf(strings.Replace(ecJWK(&s.ec.PublicKey, `"kid":"a"`), "P-256", "P-384", 1)), 0},
+		"not on the curve": {setOf(`{"kty":"EC","crv":"P-256","kid":"a","x":"` + encode(make([]byte, 32)) + `","y":"` +
+			encode(p384.X.Bytes()[:32]) + `"}`), 0},
+		"X25519":            {setOf(strings.Replace(edKey("a"), "Ed25519", "X25519", 1)), 0},
+		"short Ed25519":     {setOf(`{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AAAA"}`), 0},
+		"RSA of 1024 bits":  {setOf(rsaJWK(&rsa.PublicKey{N: new(big.Int).Rsh(r.N, 1024), E: 65537}, `"kid":"a"`)), 0},
+		"RSA of 16384 bits": {setOf(rsaJWK(&rsa.PublicKey{N: new(big.Int).Lsh(r.N, 14336), E: 65537}, `"kid":"a"`)), 0},
+		"exponent 1":        {setOf(rsaJWK(&rsa.PublicKey{N: r.N, E: 1}, `"kid":"a"`)), 0},
+		"exponent even":     {setOf(rsaJWK(&rsa.PublicKey{N: r.N, E: 65538}, `"kid":"a"`)), 0},
+		"exponent of 100 B": {setOf(`{"kty":"RSA","kid":"a","n":"` + number(r.N) + `","e":"` +
+			encode(slices.Repeat([]byte{255}, 100)) + `"}`), 0},
 		"modulus not base64":  {setOf(`{"kty":"RSA","kid":"a","n":"***","e":"AQAB"}`), 0},
 		"kid twice":           {setOf(edKey("a"), edKey("a")), 1},
 		"one good, one bad":   {setOf(`{"kty":"oct","kid":"b"}`, edKey("a"), `7`, `null`), 1},
@@ -318,7 +322,9 @@ func TestFetch(t *testing.T) {
 	var elsewhere int
 	mux := http.NewServeMux()
 	mux.HandleFunc("/keys", answer)
-	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) })
+	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/elsewhere", http.StatusFound)
+	})
 	mux.HandleFunc("/elsewhere", func(w http.ResponseWriter, r *http.Request) { elsewhere++; answer(w, r) })
 	mux.HandleFunc("/large", func(w http.ResponseWriter, _ *http.Request) {
 		for range maxSetBytes/1024 + 1 {
@@ -363,7 +369,8 @@ func TestFetch(t *testing.T) {
 func TestFetchTimesOut(t *testing.T) {
 	signers()
 	synctest.Test(t, func(t *testing.T) {
-		s := newKeySet(func(ctx context.Context) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() }, slog.New(slog.DiscardHandler))
+		s := newKeySet(func(ctx context.Context) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() },
+			slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); s.run(ctx) }()
@@ -396,13 +403,14 @@ func TestKeysFromAServer(t *testing.T) {
 	defer func() { cancel(); <-done }()
 	select {
 	case <-v.Ready():
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("no keys")
 	}
 	v.mustAccept(t, edToken("one"))
 	var metrics strings.Builder
 	v.WritePrometheus(&metrics)
-	for _, want := range []string{"tasklane_auth_keys 1", "tasklane_auth_keys_age_seconds", `tasklane_auth_key_fetches_total{outcome="ok"} 1`} {
+	for _, want := range []string{"tasklane_auth_keys 1", "tasklane_auth_keys_age_seconds",
+		`tasklane_auth_key_fetches_total{outcome="ok"} 1`} {
 		if !strings.Contains(metrics.String(), want) {
 			t.Errorf("no %s in\n%s", want, metrics.String())
 		}

@@ -35,8 +35,13 @@ const (
 )
 
 // RefusalError is a caller that is not let in. Its texts hold nothing of what the
-// caller sent.
-type RefusalError struct{ Reason Reason }
+// caller sent, and nothing of the configuration.
+type RefusalError struct {
+	Reason Reason
+	// Wrong says of a token which of its claims or header members is at fault and how, where
+	// the reason alone does not; "" else.
+	Wrong string
+}
 
 // Error says why.
 func (r *RefusalError) Error() string { return "not authorised: " + r.Detail() }
@@ -58,33 +63,36 @@ func (r *RefusalError) Status() int {
 
 // Detail says what is wrong and what to do about it.
 func (r *RefusalError) Detail() string {
+	if r.Wrong != "" {
+		return r.Wrong
+	}
 	switch r.Reason {
 	case Missing:
 		return "this server wants to know who you are; send Authorization: Bearer TOKEN"
 	case Scheme:
 		return "the Authorization header has another scheme than Bearer; send Authorization: Bearer TOKEN"
 	case Malformed:
-		return "the token is no signed JWT with sub and exp, or is given more than once; send one, as Authorization: Bearer TOKEN"
+		return "the token is no signed JWT: three parts of base64url with dots between"
 	case TooLarge:
 		return "the token is larger than 8 KiB"
 	case Algorithm:
-		return "the token's algorithm is not accepted; use HS256, RS256, ES256 or EdDSA"
+		return "the token's alg is not accepted; use HS256, RS256, ES256 or EdDSA"
 	case UnknownKey:
-		return "the token is signed by a key that is not known here"
+		return "the token's kid names no key of the issuer with its alg: its signature cannot be checked"
 	case NoKeyID:
 		return "the token's header has no kid, by which the issuer's keys are told apart"
 	case Signature:
-		return "the token's signature is not right"
+		return "the token's signature is not right: it was signed with another key, or changed since"
 	case Expired:
-		return "the token has expired; get a new one"
+		return "the token has expired, by its exp; get a new one"
 	case NotYetValid:
-		return "the token is not valid yet; check the clocks of this server and of the token's issuer"
+		return "the token is not valid yet, by its nbf or iat; check the clocks of this server and of the issuer"
 	case WrongIssuer:
-		return "the token is from another issuer, or has no iss"
+		return "the token's iss is not the issuer that this server takes tokens of"
 	case WrongAud:
-		return "the token is for another audience, or has no aud"
+		return "the token's aud is for other servers and not for this one"
 	case BadSubject:
-		return "the token's sub cannot be a user_id, which has 1 to 200 characters"
+		return "the token's sub cannot be a user_id, which has 1 to 200 characters, none of them a control"
 	}
 	return r.otherDetail()
 }
@@ -108,7 +116,8 @@ func (r *RefusalError) otherDetail() string {
 	case TicketsFull:
 		return "too many tickets are in use; try again"
 	case TokenInQuery:
-		return "tokens are not taken from the query, where they would end up in logs; use the Authorization header, a subprotocol, the first message or a ticket"
+		return "tokens are not taken from the query, where they would end up in logs; use the Authorization header, a " +
+			"subprotocol, the first message or a ticket"
 	}
 	return string(r.Reason)
 }
@@ -121,5 +130,6 @@ func (r *RefusalError) Challenge() string {
 	case r.Reason == Missing, r.Reason == Scheme: // neither is a token that is wrong
 		return `Bearer realm="tasklane"`
 	}
-	return `Bearer realm="tasklane", error="invalid_token", error_description="` + strings.ReplaceAll(r.Detail(), `"`, "'") + `"`
+	return `Bearer realm="tasklane", error="invalid_token", error_description="` + strings.ReplaceAll(r.Detail(), `"`,
+		"'") + `"`
 }

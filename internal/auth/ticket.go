@@ -87,7 +87,7 @@ func (v *Verifier) Ticket(who Identity) (text string, expires time.Time) {
 func (v *Verifier) Redeem(text string) (Identity, *RefusalError) {
 	who, refused := v.tickets.redeem(text, time.Now())
 	if refused != nil {
-		return Identity{}, v.Refuse(refused.Reason)
+		return Identity{}, v.Count(refused)
 	}
 	v.metrics.redeemed.Inc()
 	return who, nil
@@ -120,15 +120,15 @@ func (t *tickets) sign(b []byte) []byte {
 
 func (t *tickets) redeem(text string, now time.Time) (Identity, *RefusalError) {
 	if len(text) > maxTicketBytes {
-		return Identity{}, &RefusalError{BadTicket}
+		return Identity{}, &RefusalError{Reason: BadTicket}
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) <= ticketHeader+sha256.Size {
-		return Identity{}, &RefusalError{BadTicket}
+		return Identity{}, &RefusalError{Reason: BadTicket}
 	}
 	body := b[:len(b)-sha256.Size]
 	if !hmac.Equal(t.sign(body), b[len(body):]) || body[0] != ticketVersion {
-		return Identity{}, &RefusalError{BadTicket}
+		return Identity{}, &RefusalError{Reason: BadTicket}
 	}
 	expires := time.Unix(int64(binary.BigEndian.Uint64(body[2:])), 0)
 	who := Identity{Admin: body[1]&1 != 0, User: string(body[ticketHeader:])}
@@ -137,9 +137,9 @@ func (t *tickets) redeem(text string, now time.Time) (Identity, *RefusalError) {
 	}
 	switch {
 	case !now.Before(expires), !who.Expires.IsZero() && !now.Before(who.Expires):
-		return Identity{}, &RefusalError{LateTicket}
+		return Identity{}, &RefusalError{Reason: LateTicket}
 	case expires.After(now.Add(ticketLifetime + ticketSkew)), schemas.CheckUserID(who.User) != "":
-		return Identity{}, &RefusalError{BadTicket}
+		return Identity{}, &RefusalError{Reason: BadTicket}
 	}
 	return who, t.use(nonce(body[18:ticketHeader]), now)
 }
@@ -156,9 +156,9 @@ func (t *tickets) use(n nonce, now time.Time) *RefusalError {
 	_, twice := t.before[n]
 	switch {
 	case once || twice:
-		return &RefusalError{UsedTicket}
+		return &RefusalError{Reason: UsedTicket}
 	case len(t.used) >= maxUsed:
-		return &RefusalError{TicketsFull}
+		return &RefusalError{Reason: TicketsFull}
 	}
 	t.used[n] = struct{}{}
 	return nil

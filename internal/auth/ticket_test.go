@@ -148,9 +148,11 @@ func TestForgedTickets(t *testing.T) {
 	long, _ := all.issue(Identity{User: strings.Repeat("u", 201)}, now)
 	forged := map[string]string{
 		"of another installation": foreign, "of the future": ahead, "of nobody": nobody, "of a user that cannot be": long,
-		"nothing": "", "no base64": "***", "padding": valid + "=", "short": valid[:20], "large": strings.Repeat("A", maxTicketBytes+1),
+		"nothing": "", "no base64": "***", "padding": valid + "=", "short": valid[:20],
+		"large":   strings.Repeat("A", maxTicketBytes+1),
 		"a token": forge(`{"alg":"HS256"}`, said(good), hmacWith([]byte("secret"))),
-		"zeros":   base64.RawURLEncoding.EncodeToString(make([]byte, 100)), "cut": base64.RawURLEncoding.EncodeToString(raw[:len(raw)-1]),
+		"zeros":   base64.RawURLEncoding.EncodeToString(make([]byte, 100)),
+		"cut":     base64.RawURLEncoding.EncodeToString(raw[:len(raw)-1]),
 	}
 	for i := range raw {
 		changed := bytes.Clone(raw)

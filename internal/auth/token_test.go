@@ -84,65 +84,86 @@ func TestForgedTokens(t *testing.T) {
 		"alg twice, none last":  {forge(`{"alg":"HS256","alg":"none"}`, said(good), secret), Algorithm},
 		"alg twice, none first": {forge(`{"alg":"none","alg":"HS256"}`, said(good), unsigned), Signature},
 
-		"no signature":     {parts[0] + "." + parts[1] + ".", Signature},
-		"short signature":  {parts[0] + "." + parts[1] + "." + encode([]byte("short")), Signature},
-		"other claims":     {parts[0] + "." + encode([]byte(strings.Replace(said(good), "alice", "bob", 1))) + "." + parts[2], Signature},
-		"other secret":     {forge(hs, said(good), hmacWith([]byte("another secret of thirty-two bytes and more"))), Signature},
-		"other RSA key":    {forge(`{"alg":"RS256"}`, said(good), rsaWith(s.other)), Signature},
-		"ES256 of zeros":   {forge(`{"alg":"ES256"}`, said(good), func(string) []byte { return make([]byte, 64) }), Signature},
-		"ES256 too short":  {forge(`{"alg":"ES256"}`, said(good), func(string) []byte { return []byte{1} }), Signature},
-		"ES256 of orders":  {forge(`{"alg":"ES256"}`, said(good), func(string) []byte { return bytes.Repeat(elliptic.P256().Params().N.Bytes(), 2) }), Signature},
-		"EdDSA of zeros":   {forge(`{"alg":"EdDSA"}`, said(good), func(string) []byte { return make([]byte, 64) }), Signature},
+		"no signature":    {parts[0] + "." + parts[1] + ".", Signature},
+		"short signature": {parts[0] + "." + parts[1] + "." + encode([]byte("short")), Signature},
+		"other claims": {parts[0] + "." + encode([]byte(strings.Replace(said(good), "alice", "bob", 1))) + "." + parts[2],
+			Signature},
+		"other secret": {forge(hs, said(good), hmacWith([]byte("another secret of thirty-two bytes and more"))),
+			Signature},
+		"other RSA key": {forge(`{"alg":"RS256"}`, said(good), rsaWith(s.other)), Signature},
+		"ES256 of zeros": {forge(`{"alg":"ES256"}`, said(good), func(string) []byte { return make([]byte, 64) }),
+			Signature},
+		"ES256 too short": {forge(`{"alg":"ES256"}`, said(good), func(string) []byte { return []byte{1} }), Signature},
+		"ES256 of orders": {forge(`{"alg":"ES256"}`, said(good),
+			func(string) []byte { return bytes.Repeat(elliptic.P256().Params().N.Bytes(), 2) }), Signature},
+		"EdDSA of zeros": {forge(`{"alg":"EdDSA"}`, said(good), func(string) []byte { return make([]byte, 64) }),
+			Signature},
 		"RS256 of nothing": {forge(`{"alg":"RS256"}`, said(good), unsigned), Signature},
 		// What a header names is not followed, nor is a key that comes along.
-		"own key": {forge(`{"alg":"RS256","jwk":`+rsaJWK(&s.other.PublicKey, `"kid":"mine"`)+`}`, said(good), rsaWith(s.other)), Signature},
-		"jku":     {forge(`{"alg":"RS256","jku":"https://evil.example.com/"}`, said(good), rsaWith(s.other)), Signature},
-		"crit":    {forge(`{"alg":"HS256","crit":["b64"],"b64":false}`, said(good), secret), Malformed},
-		"kid 7":   {forge(`{"alg":"HS256","kid":7}`, said(good), secret), Malformed},
+		"own key": {forge(`{"alg":"RS256","jwk":`+rsaJWK(&s.other.PublicKey, `"kid":"mine"`)+`}`, said(good),
+			rsaWith(s.other)), Signature},
+		"jku":   {forge(`{"alg":"RS256","jku":"https://evil.example.com/"}`, said(good), rsaWith(s.other)), Signature},
+		"crit":  {forge(`{"alg":"HS256","crit":["b64"],"b64":false}`, said(good), secret), Malformed},
+		"kid 7": {forge(`{"alg":"HS256","kid":7}`, said(good), secret), Malformed},
 
-		"expired":             {forge(hs, past+good+`}`, secret), Expired},
-		"expired a second":    {forge(hs, `{"sub":"alice","exp":`+in(-time.Second)+good+`}`, secret), Expired},
-		"expires now":         {forge(hs, `{"sub":"alice","exp":`+in(0)+good+`}`, secret), Expired},
-		"no exp":              {forge(hs, `{"sub":"alice"`+good+`}`, secret), Malformed},
-		"exp null":            {forge(hs, `{"sub":"alice","exp":null`+good+`}`, secret), Malformed},
-		"exp far away":        {forge(hs, `{"sub":"alice","exp":1e15`+good+`}`, secret), Malformed},
-		"exp twice":           {forge(hs, past+`,"exp":`+in(time.Hour)+good+`}`, secret), Malformed},
-		"EXP":                 {forge(hs, `{"sub":"alice","EXP":`+in(time.Hour)+good+`}`, secret), Malformed},
-		"nbf ahead":           {forge(hs, said(good+`,"nbf":`+in(5*time.Minute)), secret), NotYetValid},
-		"iat ahead":           {forge(hs, said(good+`,"iat":`+in(5*time.Minute)), secret), NotYetValid},
-		"no iss":              {forge(hs, said(`,"aud":"tasklane"`), secret), WrongIssuer},
-		"other iss":           {forge(hs, said(`,"iss":"https://evil.example.com","aud":"tasklane"`), secret), WrongIssuer},
-		"iss with a slash":    {forge(hs, said(`,"iss":"https://id.example.com/","aud":"tasklane"`), secret), WrongIssuer},
-		"iss a list":          {forge(hs, said(`,"iss":["https://id.example.com"],"aud":"tasklane"`), secret), Malformed},
-		"no aud":              {forge(hs, said(`,"iss":"https://id.example.com"`), secret), WrongAud},
-		"other aud":           {forge(hs, said(`,"iss":"https://id.example.com","aud":["a","b"]`), secret), WrongAud},
-		"aud in upper case":   {forge(hs, said(`,"iss":"https://id.example.com","aud":"TASKLANE"`), secret), WrongAud},
-		"aud a number":        {forge(hs, said(`,"iss":"https://id.example.com","aud":7`), secret), Malformed},
-		"no sub":              {forge(hs, `{"exp":`+in(time.Hour)+good+`}`, secret), BadSubject},
-		"empty sub":           {forge(hs, `{"sub":"","exp":`+in(time.Hour)+good+`}`, secret), BadSubject},
-		"SUB":                 {forge(hs, `{"SUB":"alice","exp":`+in(time.Hour)+good+`}`, secret), BadSubject},
-		"sub a number":        {forge(hs, `{"sub":7,"exp":`+in(time.Hour)+good+`}`, secret), Malformed},
-		"sub twice":           {forge(hs, said(good+`,"sub":"bob"`), secret), Malformed},
-		"sub and escaped":     {forge(hs, said(good+`,"\u0073ub":"bob"`), secret), Malformed},
-		"long sub":            {forge(hs, `{"sub":"`+strings.Repeat("u", 201)+`","exp":`+in(time.Hour)+good+`}`, secret), BadSubject},
-		"sub not UTF-8":       {forge(hs, `{"sub":"`+"\xff"+`","exp":`+in(time.Hour)+good+`}`, secret), Malformed},
-		"scope an object":     {forge(hs, said(good+`,"scope":{"tasklane:admin":true}`), secret), Malformed},
-		"claims null":         {forge(hs, `null`, secret), Malformed},
-		"claims a list":       {forge(hs, `[]`, secret), Malformed},
-		"claims no JSON":      {forge(hs, `{"sub":`, secret), Malformed},
-		"header null":         {forge(`null`, said(good), secret), Algorithm},
-		"header no JSON":      {forge(`alg`, said(good), secret), Malformed},
-		"two parts":           {parts[0] + "." + parts[1], Malformed},
-		"four parts":          {valid + ".", Malformed},
-		"encrypted":           {valid + "." + parts[1] + "." + parts[2], Malformed},
-		"only dots":           {strings.Repeat(".", 8000), Malformed},
-		"padding":             {valid + "==", Malformed},
-		"plain base64":        {parts[0] + "." + parts[1] + "." + base64.StdEncoding.EncodeToString([]byte("\xfb\xff\xfe")), Malformed},
-		"line feed inside":    {valid[:10] + "\n" + valid[10:], Signature},
-		"bits left over":      {parts[0] + "." + parts[1] + "." + "AB", Malformed},
-		"too large":           {forge(hs, said(good+`,"pad":"`+strings.Repeat("x", MaxTokenBytes)+`"`), secret), TooLarge},
-		"a byte too large":    {strings.Repeat("x", MaxTokenBytes+1), TooLarge},
-		"depth":               {forge(hs, said(good+`,"d":`+strings.Repeat("[", 1000)+strings.Repeat("]", 1000)), secret), ""},
+		"expired":            {forge(hs, past+good+`}`, secret), Expired},
+		"expired a second":   {forge(hs, `{"sub":"alice","exp":`+in(-time.Second)+good+`}`, secret), Expired},
+		"expires now":        {forge(hs, `{"sub":"alice","exp":`+in(0)+good+`}`, secret), Expired},
+		"no exp":             {forge(hs, `{"sub":"alice"`+good+`}`, secret), Malformed},
+		"exp null":           {forge(hs, `{"sub":"alice","exp":null`+good+`}`, secret), Malformed},
+		"exp as text":        {forge(hs, `{"sub":"alice","exp":"`+in(time.Hour)+`"`+good+`}`, secret), Malformed},
+		"exp of 2^64":        {forge(hs, `{"sub":"alice","exp":18446744073709551616`+good+`}`, secret), Malformed},
+		"exp of 2^63 + soon": {forge(hs, `{"sub":"alice","exp":9223372036854775807`+good+`}`, secret), Malformed},
+		"exp infinite":       {forge(hs, `{"sub":"alice","exp":1e400`+good+`}`, secret), Malformed},
+		"exp below zero":     {forge(hs, `{"sub":"alice","exp":-1`+good+`}`, secret), Malformed},
+		"exp a list":         {forge(hs, `{"sub":"alice","exp":[`+in(time.Hour)+`]`+good+`}`, secret), Malformed},
+		"nbf as text":        {forge(hs, said(good+`,"nbf":"`+in(-time.Hour)+`"`), secret), Malformed},
+		"nbf of 2^64":        {forge(hs, said(good+`,"nbf":18446744073709551616`), secret), Malformed},
+		"nbf of 1e30":        {forge(hs, said(good+`,"nbf":1e30`), secret), Malformed},
+		"iat as text":        {forge(hs, said(good+`,"iat":"0"`), secret), Malformed},
+		"iat of 2^64":        {forge(hs, said(good+`,"iat":18446744073709551616`), secret), Malformed},
+		"iat of true":        {forge(hs, said(good+`,"iat":true`), secret), Malformed},
+		"exp far away":       {forge(hs, `{"sub":"alice","exp":1e15`+good+`}`, secret), Malformed},
+		"exp twice":          {forge(hs, past+`,"exp":`+in(time.Hour)+good+`}`, secret), Malformed},
+		"EXP":                {forge(hs, `{"sub":"alice","EXP":`+in(time.Hour)+good+`}`, secret), Malformed},
+		"nbf ahead":          {forge(hs, said(good+`,"nbf":`+in(5*time.Minute)), secret), NotYetValid},
+		"iat ahead":          {forge(hs, said(good+`,"iat":`+in(5*time.Minute)), secret), NotYetValid},
+		"no iss":             {forge(hs, said(`,"aud":"tasklane"`), secret), WrongIssuer},
+		"other iss":          {forge(hs, said(`,"iss":"https://evil.example.com","aud":"tasklane"`), secret), WrongIssuer},
+		"iss with a slash":   {forge(hs, said(`,"iss":"https://id.example.com/","aud":"tasklane"`), secret), WrongIssuer},
+		"iss a list":         {forge(hs, said(`,"iss":["https://id.example.com"],"aud":"tasklane"`), secret), Malformed},
+		"no aud":             {forge(hs, said(`,"iss":"https://id.example.com"`), secret), WrongAud},
+		"other aud":          {forge(hs, said(`,"iss":"https://id.example.com","aud":["a","b"]`), secret), WrongAud},
+		"aud in upper case":  {forge(hs, said(`,"iss":"https://id.example.com","aud":"TASKLANE"`), secret), WrongAud},
+		"aud a number":       {forge(hs, said(`,"iss":"https://id.example.com","aud":7`), secret), Malformed},
+		"no sub":             {forge(hs, `{"exp":`+in(time.Hour)+good+`}`, secret), BadSubject},
+		"empty sub":          {forge(hs, `{"sub":"","exp":`+in(time.Hour)+good+`}`, secret), BadSubject},
+		"SUB":                {forge(hs, `{"SUB":"alice","exp":`+in(time.Hour)+good+`}`, secret), BadSubject},
+		"sub a number":       {forge(hs, `{"sub":7,"exp":`+in(time.Hour)+good+`}`, secret), Malformed},
+		"sub twice":          {forge(hs, said(good+`,"sub":"bob"`), secret), Malformed},
+		"sub and escaped":    {forge(hs, said(good+`,"\u0073ub":"bob"`), secret), Malformed},
+		"long sub": {forge(hs, `{"sub":"`+strings.Repeat("u", 201)+`","exp":`+in(time.Hour)+good+`}`, secret),
+			BadSubject},
+		"sub not UTF-8":   {forge(hs, `{"sub":"`+"\xff"+`","exp":`+in(time.Hour)+good+`}`, secret), Malformed},
+		"scope an object": {forge(hs, said(good+`,"scope":{"tasklane:admin":true}`), secret), Malformed},
+		"claims null":     {forge(hs, `null`, secret), Malformed},
+		"claims a list":   {forge(hs, `[]`, secret), Malformed},
+		"claims no JSON":  {forge(hs, `{"sub":`, secret), Malformed},
+		"header null":     {forge(`null`, said(good), secret), Algorithm},
+		"header no JSON":  {forge(`alg`, said(good), secret), Malformed},
+		"two parts":       {parts[0] + "." + parts[1], Malformed},
+		"four parts":      {valid + ".", Malformed},
+		"encrypted":       {valid + "." + parts[1] + "." + parts[2], Malformed},
+		"only dots":       {strings.Repeat(".", 8000), Malformed},
+		"padding":         {valid + "==", Malformed},
+		"plain base64": {parts[0] + "." + parts[1] + "." + base64.StdEncoding.EncodeToString([]byte("\xfb\xff\xfe")),
+			Malformed},
+		"line feed inside": {valid[:10] + "\n" + valid[10:], Signature},
+		"bits left over":   {parts[0] + "." + parts[1] + "." + "AB", Malformed},
+		"too large":        {forge(hs, said(good+`,"pad":"`+strings.Repeat("x", MaxTokenBytes)+`"`), secret), TooLarge},
+		"a byte too large": {strings.Repeat("x", MaxTokenBytes+1), TooLarge},
+		"depth": {forge(hs, said(good+`,"d":`+strings.Repeat("[", 1000)+strings.Repeat("]", 1000)), secret),
+			""},
 		"unsigned, expired":   {forge(hs, past+good+`}`, hmacWith([]byte("guessed"))), Signature},
 		"unsigned, admin":     {forge(hs, said(good+`,"scope":"tasklane:admin"`), hmacWith([]byte("guessed"))), Signature},
 		"unsigned, other iss": {forge(hs, said(`,"iss":"https://evil.example.com"`), hmacWith([]byte("guessed"))), Signature},
@@ -154,6 +175,64 @@ func TestForgedTokens(t *testing.T) {
 			}
 			v.mustRefuse(t, c.token, c.why)
 		})
+	}
+}
+
+// Whoever holds a token reads which of its claims is wrong, and nothing that is not in it: neither what is in
+// the token's claims nor what the server is configured with.
+func TestRefusalsNameTheClaim(t *testing.T) {
+	v := newVerifier(t)
+	secret := hmacWith([]byte(testSecret))
+	const hs = `{"alg":"HS256"}`
+	in := func(d time.Duration) string { return fmt.Sprint(time.Now().Add(d).Unix()) }
+	exp := `"exp":` + in(time.Hour)
+	for token, says := range map[string]string{
+		forge(hs, `{"sub":"alice"`+good+`}`, secret):                               "has no exp",
+		forge(hs, `{"sub":"alice","exp":1000000000`+good+`}`, secret):              "by its exp",
+		forge(hs, `{"sub":"alice","exp":"`+in(time.Hour)+`"`+good+`}`, secret):     "exp is no number of seconds",
+		forge(hs, `{"sub":"alice","exp":`+in(time.Hour)+`000`+good+`}`, secret):    "not milliseconds",
+		forge(hs, `{"sub":"alice",`+exp+`,`+exp+good+`}`, secret):                  "have exp twice",
+		forge(hs, said(good+`,"nbf":`+in(5*time.Minute)), secret):                  "nbf is still to come",
+		forge(hs, said(good+`,"nbf":"tomorrow"`), secret):                          "nbf is no number",
+		forge(hs, said(good+`,"iat":`+in(5*time.Minute)), secret):                  "iat is still to come",
+		forge(hs, said(good+`,"iat":{}`), secret):                                  "iat is no number",
+		forge(hs, said(`,"aud":"tasklane"`), secret):                               "has no iss",
+		forge(hs, said(`,"aud":"tasklane","iss":"https://other.example"`), secret): "iss is not the issuer",
+		forge(hs, said(`,"aud":"tasklane","iss":7`), secret):                       "iss is not text",
+		forge(hs, said(`,"iss":"https://id.example.com"`), secret):                 "has no aud",
+		forge(hs, said(`,"iss":"https://id.example.com","aud":"billing"`), secret): "aud is for other servers",
+		forge(hs, said(`,"iss":"https://id.example.com","aud":{"a":1}`), secret):   "aud is neither text nor a list",
+		forge(hs, `{`+exp+good+`}`, secret):                                        "has no sub",
+		forge(hs, `{"sub":7,`+exp+good+`}`, secret):                                "sub is not text",
+		forge(hs, `{"sub":"a\u0000b",`+exp+good+`}`, secret):                       "sub cannot be a user_id",
+		forge(hs, said(good+`,"scope":7`), secret):                                 "scope is neither text nor a list",
+		forge(hs, said(good+`,"own":{"a":1,"a":2}`), secret):                       "no JSON object that has each name once",
+		forge(hs, `["alice"]`, secret):                                             "no JSON object",
+		forge(`{"alg":"HS256","kid":7}`, said(good), secret):                       "kid is not text",
+		forge(`{"alg":"HS256","crit":["exp"]}`, said(good), secret):                "crit",
+		forge(`{"alg":"HS384"}`, said(good), secret):                               "alg is not accepted",
+		forge(`{}`, said(good), secret):                                            "alg is not accepted",
+		forge(hs, said(good), hmacWith([]byte("guessed"))):                         "signature is not right",
+		"c2Vzc2lvbg": "is no signed JWT",
+	} {
+		_, refused := v.Token(t.Context(), token)
+		if refused == nil {
+			t.Errorf("let in, want %q", says)
+			continue
+		}
+		detail := refused.Detail()
+		if !strings.Contains(detail, says) || !strings.Contains(refused.Challenge(), strings.ReplaceAll(detail, `"`, "'")) {
+			t.Errorf("refused with %q and %q, want %q", detail, refused.Challenge(), says)
+		}
+		const closeFrame = 123 // a WebSocket's reason has no room for more
+		if len(detail)+1 > closeFrame {
+			t.Errorf("%q has %d bytes, which no close frame holds", detail, len(detail))
+		}
+		for _, private := range []string{"alice", "example.com", "tasklane", "billing", "other.example"} {
+			if strings.Contains(detail, private) {
+				t.Errorf("%q tells %q", detail, private)
+			}
+		}
 	}
 }
 
@@ -177,10 +256,13 @@ func TestIssuerAndAudienceCanBeAny(t *testing.T) {
 func TestAdminIsAnExactScope(t *testing.T) {
 	v := newVerifier(t)
 	for scope, admin := range map[string]bool{
-		`,"scope":"tasklane:admin"`: true, `,"scope":"openid tasklane:admin email"`: true, `,"scope":["tasklane:admin"]`: true,
-		`,"scp":"tasklane:admin"`: true, `,"scp":["read","tasklane:admin"]`: true,
-		"": false, `,"scope":""`: false, `,"scope":null`: false, `,"scope":"tasklane:administrator"`: false, `,"scope":"TASKLANE:ADMIN"`: false,
-		`,"scope":"tasklane"`: false, `,"SCOPE":"tasklane:admin"`: false, `,"scopes":"tasklane:admin"`: false, `,"admin":true`: false,
+		`,"scope":"tasklane:admin"`: true, `,"scope":"openid tasklane:admin email"`: true,
+		`,"scope":["tasklane:admin"]`: true,
+		`,"scp":"tasklane:admin"`:     true, `,"scp":["read","tasklane:admin"]`: true,
+		"": false, `,"scope":""`: false, `,"scope":null`: false, `,"scope":"tasklane:administrator"`: false,
+		`,"scope":"TASKLANE:ADMIN"`: false,
+		`,"scope":"tasklane"`:       false, `,"SCOPE":"tasklane:admin"`: false, `,"scopes":"tasklane:admin"`: false,
+		`,"admin":true`:                      false,
 		`,"scope":["openid tasklane:admin"]`: false, `,"roles":["tasklane:admin"]`: false,
 	} {
 		who := v.mustAccept(t, forge(`{"alg":"HS256"}`, said(good+scope), hmacWith([]byte(testSecret))))
@@ -205,7 +287,8 @@ func TestRefusalsSayNothingOfTheToken(t *testing.T) {
 	v := newVerifier(t)
 	marker := "MARKERMARKER"
 	for _, token := range []string{
-		marker, forge(`{"alg":"`+marker+`"}`, said(good), unsigned), forge(`{"alg":"HS256"}`, said(`,"iss":"`+marker+`"`), hmacWith([]byte(testSecret))),
+		marker, forge(`{"alg":"`+marker+`"}`, said(good), unsigned),
+		forge(`{"alg":"HS256"}`, said(`,"iss":"`+marker+`"`), hmacWith([]byte(testSecret))),
 		forge(`{"alg":"HS256"}`, `{"`+marker, unsigned), marker + "." + marker + "." + marker,
 	} {
 		_, refused := v.Token(t.Context(), token)
@@ -224,11 +307,12 @@ func TestRefusalsSayNothingOfTheToken(t *testing.T) {
 func TestReasons(t *testing.T) {
 	details := map[string]Reason{}
 	for reason, status := range map[Reason]int{
-		Missing: 401, Scheme: 401, NoKeyID: 401, Malformed: 401, TooLarge: 401, Algorithm: 401, UnknownKey: 401, Signature: 401, Expired: 401, NotYetValid: 401,
+		Missing: 401, Scheme: 401, NoKeyID: 401, Malformed: 401, TooLarge: 401, Algorithm: 401, UnknownKey: 401,
+		Signature: 401, Expired: 401, NotYetValid: 401,
 		WrongIssuer: 401, WrongAud: 401, BadSubject: 401, BadTicket: 401, LateTicket: 401, UsedTicket: 401,
 		OtherUser: 403, AdminOnly: 403, KeysMissing: 503, KeysWaiting: 503, TicketsFull: 503, TokenInQuery: 400,
 	} {
-		r := &RefusalError{reason}
+		r := &RefusalError{Reason: reason}
 		if r.Status() != status {
 			t.Errorf("%s: status %d, want %d", reason, r.Status(), status)
 		}
@@ -237,7 +321,8 @@ func TestReasons(t *testing.T) {
 		}
 		details[r.Detail()] = reason
 		challenge := r.Challenge()
-		if (challenge != "") != (status == 401) || strings.Count(challenge, `"`)%2 != 0 || strings.ContainsAny(challenge, "\r\n\\") {
+		if (challenge != "") != (status == 401) || strings.Count(challenge, `"`)%2 != 0 ||
+			strings.ContainsAny(challenge, "\r\n\\") {
 			t.Errorf("%s: challenge %q", reason, challenge)
 		}
 	}

@@ -104,16 +104,19 @@ func (v *Verifier) IsReady() bool {
 func (v *Verifier) WritePrometheus(w io.Writer) { v.metrics.set.WritePrometheus(w) }
 
 // Refuse is a refusal that is counted.
-func (v *Verifier) Refuse(reason Reason) *RefusalError {
-	v.metrics.refused(reason)
-	return &RefusalError{reason}
+func (v *Verifier) Refuse(reason Reason) *RefusalError { return v.Count(&RefusalError{Reason: reason}) }
+
+// Count counts a refusal, and returns it.
+func (v *Verifier) Count(r *RefusalError) *RefusalError {
+	v.metrics.refused(r.Reason)
+	return r
 }
 
 // Token says who a token speaks for. It may wait a few seconds for a key.
 func (v *Verifier) Token(ctx context.Context, text string) (Identity, *RefusalError) {
 	who, refused := v.token(ctx, text)
 	if refused != nil {
-		return Identity{}, v.Refuse(refused.Reason)
+		return Identity{}, v.Count(refused)
 	}
 	return who, nil
 }
@@ -133,9 +136,9 @@ func (v *Verifier) Settle(who Identity, user string) (string, *RefusalError) {
 func (v *Verifier) token(ctx context.Context, text string) (Identity, *RefusalError) {
 	switch {
 	case text == "":
-		return Identity{}, &RefusalError{Missing}
+		return Identity{}, &RefusalError{Reason: Missing}
 	case len(text) > MaxTokenBytes:
-		return Identity{}, &RefusalError{TooLarge}
+		return Identity{}, &RefusalError{Reason: TooLarge}
 	}
 	said := new(claims)
 	var unfound *RefusalError
@@ -151,13 +154,15 @@ func (v *Verifier) token(ctx context.Context, text string) (Identity, *RefusalEr
 	case unfound != nil:
 		return Identity{}, unfound
 	case err != nil:
-		return Identity{}, &RefusalError{v.reasonOf(err, said)}
+		return Identity{}, v.refusalOf(err, said)
 	case !time.Now().Before(said.ExpiresAt.Time): // the leeway is not for this
-		return Identity{}, &RefusalError{Expired}
+		return Identity{}, &RefusalError{Reason: Expired}
 	case said.ExpiresAt.Year() > 9999:
-		return Identity{}, &RefusalError{Malformed}
+		return Identity{}, &RefusalError{Malformed, "the token's exp is after the year 9999; it counts seconds since 1970"}
+	case said.Subject == "":
+		return Identity{}, &RefusalError{BadSubject, "the token has no sub, which is the user"}
 	case schemas.CheckUserID(said.Subject) != "":
-		return Identity{}, &RefusalError{BadSubject}
+		return Identity{}, &RefusalError{Reason: BadSubject}
 	}
 	return Identity{User: said.Subject, Admin: said.has(v.config.AdminScope), Expires: said.ExpiresAt.Time}, nil
 }
@@ -172,12 +177,13 @@ func (v *Verifier) materialFor(ctx context.Context, header map[string]any) (jwt.
 	_, hasID := header["kid"]
 	_, critical := header["crit"]
 	switch {
-	case critical, hasID && !isText:
-		// crit names what must be understood and is not; the parser would pass
-		// over it.
-		return set, &RefusalError{Malformed}
+	case critical:
+		// It names what must be understood and is not; the parser would pass over it.
+		return set, &RefusalError{Malformed, "the token's header has crit, and names with it what is not understood here"}
+	case hasID && !isText:
+		return set, &RefusalError{Malformed, "the token's kid is not text"}
 	case !slices.Contains(algorithms(), algorithm(alg)):
-		return set, &RefusalError{Algorithm}
+		return set, &RefusalError{Reason: Algorithm}
 	}
 	fit, unfound := v.keys.find(ctx, algorithm(alg), id)
 	for _, k := range fit {
@@ -186,37 +192,45 @@ func (v *Verifier) materialFor(ctx context.Context, header map[string]any) (jwt.
 	return set, unfound
 }
 
-// reasonOf is the first thing that is wrong. What the parser says of it may
+// refusalOf is the first thing that is wrong. What the parser says of it may
 // quote the token and goes no further.
-func (v *Verifier) reasonOf(err error, said *claims) Reason {
-	for _, one := range []struct {
-		err    error
-		reason Reason
-	}{
-		{jwt.ErrTokenMalformed, Malformed},
-		{jwt.ErrTokenUnverifiable, Algorithm},
-		{jwt.ErrTokenExpired, Expired},
-		{jwt.ErrTokenNotValidYet, NotYetValid},
-		{jwt.ErrTokenUsedBeforeIssued, NotYetValid},
-		{jwt.ErrTokenInvalidIssuer, WrongIssuer},
-		{jwt.ErrTokenInvalidAudience, WrongAud},
-		{jwt.ErrTokenRequiredClaimMissing, v.missing(said)},
-		{jwt.ErrTokenSignatureInvalid, Signature},
-	} {
-		if errors.Is(err, one.err) {
-			return one.reason
-		}
+func (v *Verifier) refusalOf(err error, said *claims) *RefusalError {
+	switch {
+	case said.wrong != "":
+		return &RefusalError{Malformed, said.wrong}
+	case errors.Is(err, jwt.ErrTokenMalformed):
+		return &RefusalError{Reason: Malformed}
+	case errors.Is(err, jwt.ErrTokenUnverifiable):
+		return &RefusalError{Reason: Algorithm}
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return &RefusalError{Reason: Expired}
+	case errors.Is(err, jwt.ErrTokenNotValidYet):
+		return &RefusalError{NotYetValid, notYet("nbf")}
+	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
+		return &RefusalError{NotYetValid, notYet("iat")}
+	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
+		return &RefusalError{Reason: WrongIssuer}
+	case errors.Is(err, jwt.ErrTokenInvalidAudience):
+		return &RefusalError{Reason: WrongAud}
+	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
+		return v.missing(said)
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
+		return &RefusalError{Reason: Signature}
 	}
-	return Malformed
+	return &RefusalError{Reason: Malformed}
+}
+
+func notYet(claim string) string {
+	return "the token's " + claim + " is still to come; check the clocks of this server and of the token's issuer"
 }
 
 // missing is what is wrong with a token that has not all claims it needs.
-func (v *Verifier) missing(said *claims) Reason {
+func (v *Verifier) missing(said *claims) *RefusalError {
 	switch {
 	case said.ExpiresAt == nil:
-		return Malformed
+		return &RefusalError{Malformed, "the token has no exp, which is when it ends"}
 	case said.Issuer == "" && v.config.Issuer != "":
-		return WrongIssuer
+		return &RefusalError{WrongIssuer, "the token has no iss, which is asked for here"}
 	}
-	return WrongAud
+	return &RefusalError{WrongAud, "the token has no aud, which is asked for here"}
 }

@@ -1,6 +1,5 @@
-// Package badtasks is a collection of what arrives on a lane and should not:
-// records that are not JSON, not a task, or a task with something wrong, next
-// to odd ones that are fine. Tests send all of them through a processor and
+// Package badtasks is a collection of what arrives on a lane and should not: records that are not JSON, not a task,
+// or a task with something wrong, next to odd ones that are fine. Tests send all of them through a processor and
 // look at what came out; none may be lost, stop a neighbour or end a process.
 //
 // The small cases also stand as files under schemas/testdata/bad, for programs
@@ -25,8 +24,7 @@ type Case struct {
 	Value []byte
 	// Valid says that the task is run. One that is not goes to the dead letters.
 	Valid bool
-	// Identified says that its task and user can be told all the same, so that
-	// the user also gets a failed event.
+	// Identified says that its task and user can be told all the same, so that the user also gets a failed event.
 	Identified bool
 	// Field is the member named in the error, "" if it is the value as a whole.
 	Field string
@@ -35,8 +33,7 @@ type Case struct {
 // TaskID is the task_id that a case of that name has if it has a usable one.
 func TaskID(name string) string { return "bad-" + name }
 
-// All is every case, small ones first. The values are fresh with each call; in
-// all they take about 8 MiB.
+// All is every case, small ones first. The values are fresh with each call; in all they take about 8 MiB.
 func All() []Case {
 	var cases []Case
 	for _, more := range [][]Case{

@@ -21,6 +21,10 @@ func badIDs() []Case {
 	for _, id := range []struct{ name, quoted string }{
 		{"empty", `""`}, {"long", `"` + strings.Repeat("é", 201) + `"`}, {"utf8", "\"\xff\""}, {"surrogate", `"\udfff"`},
 		{"number", "7"}, {"null", "null"}, {"object", `{"id":7}`},
+		{"zero", `"a\u0000b"`}, {"newline", `"a\nb"`}, {"escape", `"\u001b[31mred"`}, {"delete", `"a\u007f"`},
+		{"next-line", `"a\u0085b"`}, {"c1", "\"a\u009bb\""},
+		{"line-separator", `"a\u2028b"`}, {"right-to-left", `"gpj\u202ea"`}, {"isolate", `"\u2066a"`},
+		{"byte-order-mark", `"\ufeffa"`},
 	} {
 		name := "user-id-" + id.name
 		value := fmt.Sprintf(`{"task_id":%q,"user_id":%s,%s}`, TaskID(name), id.quoted, names)
@@ -37,7 +41,8 @@ func missingMembers() []Case {
 			name := how + "-" + slug(absent)
 			var parts []string
 			for _, m := range members {
-				value := map[string]string{"task_id": TaskID(name), "user_id": UserID, "task_name": "echo", "mode": "debug", "service": "echo"}[m]
+				value := map[string]string{"task_id": TaskID(name), "user_id": UserID, "task_name": "echo", "mode": "debug",
+					"service": "echo"}[m]
 				switch {
 				case m != absent:
 					parts = append(parts, fmt.Sprintf("%q:%q", m, value))

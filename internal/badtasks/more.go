@@ -9,13 +9,20 @@ func badTexts() []Case {
 	cases := []Case{
 		broken("version-long", "version", fmt.Sprintf(`"version":%q`, strings.Repeat("v", 201))),
 		broken("batch-id-long", "batch_id", fmt.Sprintf(`"batch_id":%q`, strings.Repeat("b", 201))),
+		broken("version-newline", "version", `"version":"1\n2"`),
+		broken("batch-id-zero", "batch_id", `"batch_id":"b\u0000"`),
+		broken("batch-id-isolate", "batch_id", `"batch_id":"\u2067b"`),
+		broken("labels-name-delete", "labels", `"labels":{"a\u007f":"v"}`),
+		broken("labels-name-separator", "labels", `"labels":{"a\u2029":"v"}`),
 		broken("retry-of-slash", "retry_of", `"retry_of":"a/b"`),
 		broken("on-dependency-failure-unknown", "on_dependency_failure", `"on_dependency_failure":"ignore"`),
 	}
 	for _, u := range []struct{ name, url string }{
-		{"relative", "/hook"}, {"no-host", "https:///hook"}, {"scheme", "ftp://example.org/"}, {"script", "javascript:alert(1)"},
+		{"relative", "/hook"}, {"no-host", "https:///hook"}, {"scheme", "ftp://example.org/"},
+		{"script", "javascript:alert(1)"},
 		{"space", "https://example.org/a b"}, {"unicode", "https://bücher.example/"}, {"port", "https://example.org:http/"},
-		{"port-0", "https://example.org:0/"}, {"port-65536", "https://example.org:65536/"}, {"port-99999", "https://[::1]:99999"},
+		{"port-0", "https://example.org:0/"}, {"port-65536", "https://example.org:65536/"},
+		{"port-99999", "https://[::1]:99999"},
 		{"percent", "https://example.org/%zz"}, {"bracket", "https://[::1/"}, {"not-ipv6", "https://[1.2.3.4]/"},
 		{"user", "https://user:secret@example.org/"},
 		{"long", "https://example.org/" + strings.Repeat("x", 2000)},
@@ -23,10 +30,14 @@ func badTexts() []Case {
 		cases = append(cases, broken("callback-"+u.name, "callback_url", fmt.Sprintf(`"callback_url":"%s"`, u.url)))
 	}
 	for _, member := range []string{"task_name", "mode", "service"} {
-		for _, v := range []struct{ name, text string }{{"empty", `""`}, {"long", `"` + strings.Repeat("n", 201) + `"`}, {"null", "null"}} {
+		for _, v := range []struct{ name, text string }{
+			{"empty", `""`}, {"long", `"` + strings.Repeat("n", 201) + `"`}, {"null", "null"},
+			{"zero", `"a\u0000"`}, {"escape", `"\u001b]0;x\u0007"`}, {"c1", `"a\u009b"`}, {"right-to-left", `"a\u202eb"`},
+		} {
 			name := slug(member) + "-" + v.name
 			others := strings.Replace(names, fmt.Sprintf("%q:", member), fmt.Sprintf("%q:%s,\"was\":", member, v.text), 1)
-			cases = append(cases, Case{Name: name, Value: []byte("{" + ids(name) + "," + others + "}"), Identified: true, Field: member})
+			cases = append(cases, Case{Name: name, Value: []byte("{" + ids(name) + "," + others + "}"), Identified: true,
+				Field: member})
 		}
 	}
 	return cases
@@ -37,9 +48,12 @@ func badTimes() []Case {
 	for _, t := range []struct{ name, text string }{
 		{"no-zone", "2026-01-31T09:30:00"}, {"date-only", "2026-01-31"}, {"space", "2026-01-31 09:30:00Z"},
 		{"february-30", "2026-02-30T00:00:00Z"}, {"hour-24", "2026-01-31T24:00:00Z"}, {"leap-second", "2016-12-31T23:59:60Z"},
-		{"year-10000", "10000-01-01T00:00:00Z"}, {"year-0", "0000-06-01T00:00:00Z"}, {"past-the-end", "9999-12-31T23:59:59-01:00"},
-		{"before-the-start", "0001-01-01T00:00:00+01:00"}, {"comma", "2026-01-31T09:30:00,5Z"}, {"short-hour", "2026-01-31T9:30:00Z"},
-		{"zone-name", "2026-01-31T09:30:00 CET"}, {"zone-without-colon", "2026-01-31T09:30:00+0100"}, {"zone-24", "2026-01-31T09:30:00+24:00"},
+		{"year-10000", "10000-01-01T00:00:00Z"}, {"year-0", "0000-06-01T00:00:00Z"},
+		{"past-the-end", "9999-12-31T23:59:59-01:00"},
+		{"before-the-start", "0001-01-01T00:00:00+01:00"}, {"comma", "2026-01-31T09:30:00,5Z"},
+		{"short-hour", "2026-01-31T9:30:00Z"},
+		{"zone-name", "2026-01-31T09:30:00 CET"}, {"zone-without-colon", "2026-01-31T09:30:00+0100"},
+		{"zone-24", "2026-01-31T09:30:00+24:00"},
 		{"unix", "1767222000"}, {"empty", ""}, {"lower-case", "2026-01-31t09:30:00z"},
 	} {
 		cases = append(cases, broken("not-before-"+t.name, "not_before", fmt.Sprintf(`"not_before":%q`, t.text)))
@@ -71,8 +85,10 @@ func badNested() []Case {
 
 // fine are tasks that look odd and are right.
 func fine() []Case {
-	unicodeUser := fmt.Sprintf(`{"task_id":%q,"user_id":"%s",%s}`, TaskID("user-200-multibyte"), strings.Repeat("é", 200), names)
-	reversed := fmt.Sprintf(`{"service":"echo","mode":"debug","task_name":"echo","user_id":%q,"task_id":%q}`, UserID, TaskID("reversed"))
+	unicodeUser := fmt.Sprintf(`{"task_id":%q,"user_id":"%s",%s}`, TaskID("user-200-multibyte"), strings.Repeat("é", 200),
+		names)
+	reversed := fmt.Sprintf(`{"service":"echo","mode":"debug","task_name":"echo","user_id":%q,"task_id":%q}`, UserID,
+		TaskID("reversed"))
 	run := func(name, value string) Case {
 		return Case{Name: name, Value: []byte(value), Valid: true, Identified: true}
 	}
@@ -81,7 +97,8 @@ func fine() []Case {
 		good("priority-1-point-0", `"priority":1.0`),
 		good("priority-exponent", `"priority":50e-1`),
 		good("priority-minus-zero", `"priority":-0`),
-		good("all-null", `"step":null,"input_data":null,"context":null,"priority":null,"version":null,"not_before":null,"retry":null,"labels":null,"depends_on":null,"callback_url":null`),
+		good("all-null", `"step":null,"input_data":null,"context":null,"priority":null,"version":null,"not_before":null,`+
+			`"retry":null,"labels":null,"depends_on":null,"callback_url":null`),
 		good("retry-nulls", `"retry":{"max_attempts":null,"multiplier":null,"jitter":true}`),
 		good("unknown-members", `"colour":"red","nested":{"a":[1,2,{"b":null}]}`),
 		good("escaped-names", `"prio\u0072ity":3`),
@@ -100,12 +117,14 @@ func large() []Case {
 	named := func(s, others string) Case {
 		return Case{Name: s, Value: []byte(name(s) + others + "}"), Identified: true}
 	}
-	longName := named("task-name-mebibyte", `"mode":"debug","service":"echo","task_name":"`+strings.Repeat("n", mebibyte-300)+`"`)
+	longName := named("task-name-mebibyte",
+		`"mode":"debug","service":"echo","task_name":"`+strings.Repeat("n", mebibyte-300)+`"`)
 	longName.Field = "task_name"
 	longMember := broken("member-name-mebibyte", "labels", "")
 	longMember.Value = task("member-name-mebibyte", `"labels":{"`+strings.Repeat("m", mebibyte-300)+`":"x"}`)
 	idLast := Case{Name: "deep-before-ids", Identified: true, Field: "input_data"}
-	idLast.Value = []byte(`{"input_data":{"x":` + deep("[", "]", 20000) + `},` + names + "," + ids("deep-before-ids") + `}`)
+	idLast.Value = []byte(`{"input_data":{"x":` + deep("[", "]", 20000) +
+		`},` + names + "," + ids("deep-before-ids") + `}`)
 	return []Case{
 		longName, longMember, idLast,
 		broken("deep-arrays", "input_data", `"input_data":{"x":`+deep("[", "]", 20000)+`}`),

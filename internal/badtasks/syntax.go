@@ -98,8 +98,10 @@ func notObjects() []Case {
 func ambiguous() []Case {
 	same := broken("task-id-twice-same", "task_id", `"task_id":"bad-task-id-twice-same"`)
 	task := lost("task-id-twice", "task_id", string(task("task-id-twice", `"task_id":"another"`)))
-	user := lost("user-id-twice", "user_id", `{"user_id":"badtasks","task_id":"bad-user-id-twice",`+names+`,"user_id":"mallory"}`)
-	escaped := lost("task-id-twice-escaped", "task_id", `{`+ids("task-id-twice-escaped")+`,`+names+`,"task\u005fid":"another"}`)
+	user := lost("user-id-twice", "user_id",
+		`{"user_id":"badtasks","task_id":"bad-user-id-twice",`+names+`,"user_id":"mallory"}`)
+	escaped := lost("task-id-twice-escaped", "task_id",
+		`{`+ids("task-id-twice-escaped")+`,`+names+`,"task\u005fid":"another"}`)
 	return []Case{
 		same, task, user, escaped,
 		broken("priority-twice", "priority", `"priority":1,"priority":2`),

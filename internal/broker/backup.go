@@ -4,37 +4,35 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+
+	"github.com/aiecs/tasklane/internal/broker/logdir"
 )
 
 // backupDir holds the segments of the partitions being compacted.
 const backupDir = "compaction"
 
-// backup is the state before a compaction. The engine compacts by removing a
-// partition's segments and writing new ones: killed in between, or with a full
-// disk, it would lose what is neither here nor there, for instance tasks that
-// wait. So the old segments are linked under a second name until the new ones
-// are there to the last record.
+// backup is the state before a compaction. The engine compacts by removing a partition's segments and writing new
+// ones: killed in between, or with a full disk, it would lose what is neither here nor there, for instance tasks
+// that wait. So the old segments are linked under a second name until the new ones are there to the last record.
 type backup struct {
 	dir string // the engine's
 }
 
-// makeBackup links the segments of partitions. Links cost no space; what the new
-// segments may take is checked.
-func makeBackup(dir string, partitions []partition) (backup, error) {
+// makeBackup links the segments of partitions. Links cost no space; what the new segments may take is checked.
+func makeBackup(dir string, partitions []logdir.Partition) (backup, error) {
 	b := backup{dir: dir}
 	if err := b.drop(); err != nil {
 		return b, err
 	}
 	var bytes uint64
 	for _, p := range partitions {
-		n, err := linkSegments(b.now(p.name()), b.before(p.name()))
+		n, err := logdir.LinkSegments(b.now(p.Name()), b.before(p.Name()))
 		if err != nil {
-			return b, fmt.Errorf("keep segments of %s: %w", p.name(), err)
+			return b, fmt.Errorf("keep segments of %s: %w", p.Name(), err)
 		}
 		bytes += n
 	}
-	free, err := freeBytes(dir)
+	free, err := logdir.FreeBytes(dir)
 	if err == nil && free < bytes+freeReserveBytes {
 		err = fmt.Errorf("%d bytes free, up to %d needed", free, bytes+freeReserveBytes)
 	}
@@ -45,25 +43,23 @@ func makeBackup(dir string, partitions []partition) (backup, error) {
 const freeReserveBytes = 64 << 20
 
 func (b backup) before(name string) string { return filepath.Join(b.dir, backupDir, name) }
-func (b backup) now(name string) string    { return filepath.Join(b.dir, partitionsDir, name) }
+func (b backup) now(name string) string    { return filepath.Join(logdir.PartitionsPath(b.dir), name) }
 
-// covered reports whether the new segments of a partition are complete. The
-// engine writes them in order and always keeps the last batch, so they are when
-// they reach as far as the old ones. They may reach further.
+// covered reports whether the new segments of a partition are complete. The engine writes them in order and always
+// keeps the last batch, so they are when they reach as far as the old ones. They may reach further.
 func (b backup) covered(name string) (bool, error) {
-	before, err := endOffset(b.before(name))
+	before, err := logdir.EndOffset(b.before(name))
 	if err != nil {
 		return false, err
 	}
-	now, err := endOffset(b.now(name))
+	now, err := logdir.EndOffset(b.now(name))
 	return now >= before, err
 }
 
-// restore puts back what a compaction has not completed, and drops the rest. It
-// runs before the engine opens the directory, and can itself be killed and run
-// again: the last segment is put back last.
+// restore puts back what a compaction has not completed, and drops the rest. It runs before the engine opens the
+// directory, and can itself be killed and run again: the last segment is put back last.
 func (b backup) restore() error {
-	names, err := subdirectories(filepath.Join(b.dir, backupDir))
+	names, err := logdir.Subdirectories(filepath.Join(b.dir, backupDir))
 	if err != nil {
 		return err
 	}
@@ -75,10 +71,10 @@ func (b backup) restore() error {
 		if whole {
 			continue
 		}
-		if err := removeSegments(b.now(name)); err != nil {
+		if err := logdir.RemoveSegments(b.now(name)); err != nil {
 			return err
 		}
-		if _, err := linkSegments(b.before(name), b.now(name)); err != nil {
+		if _, err := logdir.LinkSegments(b.before(name), b.now(name)); err != nil {
 			return err
 		}
 	}
@@ -87,45 +83,3 @@ func (b backup) restore() error {
 
 // drop removes the backup.
 func (b backup) drop() error { return os.RemoveAll(filepath.Join(b.dir, backupDir)) }
-
-// linkSegments links the segments of one directory into another, in the order
-// of their offsets, and returns their size. The index goes first: a segment
-// without one would count as complete.
-func linkSegments(from, to string) (bytes uint64, err error) {
-	bases, err := segmentBases(from)
-	if err != nil {
-		return 0, err
-	}
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return 0, err
-	}
-	for _, base := range bases {
-		err := os.Link(segmentFile(from, base, indexSuffix), segmentFile(to, base, indexSuffix))
-		if err != nil && !os.IsNotExist(err) {
-			return 0, err
-		}
-		if err := os.Link(segmentFile(from, base, segmentSuffix), segmentFile(to, base, segmentSuffix)); err != nil {
-			return 0, err
-		}
-		if info, err := os.Stat(segmentFile(to, base, segmentSuffix)); err == nil {
-			bytes += uint64(info.Size())
-		}
-	}
-	return bytes, nil
-}
-
-// removeSegments removes segments and indexes, the last first.
-func removeSegments(dir string) error {
-	bases, err := segmentBases(dir)
-	if err != nil {
-		return err
-	}
-	for _, base := range slices.Backward(bases) {
-		for _, suffix := range []string{segmentSuffix, indexSuffix} {
-			if err := os.Remove(segmentFile(dir, base, suffix)); err != nil && !os.IsNotExist(err) {
-				return err
-			}
-		}
-	}
-	return nil
-}

@@ -27,7 +27,7 @@ func BenchmarkProduce(b *testing.B) {
 			return cluster.ListenAddrs()[0]
 		},
 		"guarded": func(t testing.TB) string {
-			addr, _ := startBroker(t, broker.Config{})
+			addr, _ := kafkatest.StartEmbedded(t, broker.Config{})
 			return addr
 		},
 	}
@@ -42,12 +42,14 @@ func BenchmarkProduce(b *testing.B) {
 }
 
 func benchmarkProduce(b *testing.B, addr string, codec kgo.CompressionCodec) {
-	cl := kafkatest.Client(b, addr, kgo.ProducerLinger(0), kgo.ProducerBatchCompression(codec), kgo.MaxBufferedRecords(50_000))
+	cl := kafkatest.Client(b, addr, kgo.ProducerLinger(0), kgo.ProducerBatchCompression(codec),
+		kgo.MaxBufferedRecords(50_000))
 	if _, err := kadm.NewClient(cl).CreateTopics(b.Context(), 8, 1, nil, "bench"); err != nil {
 		b.Fatal(err)
 	}
 	value := make([]byte, 300)
-	copy(value, `{"task_id":"t-1","user_id":"u-1","task_name":"echo","mode":"debug","service":"echo","input_data":{"text":"some words"}}`)
+	copy(value, `{"task_id":"t-1","user_id":"u-1","task_name":"echo","mode":"debug","service":"echo",`+
+		`"input_data":{"text":"some words"}}`)
 	var failed atomic.Int64
 	b.SetBytes(int64(len(value)))
 	for b.Loop() {

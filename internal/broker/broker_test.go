@@ -10,6 +10,7 @@ import (
 
 	"github.com/aiecs/tasklane/internal/broker"
 	"github.com/aiecs/tasklane/internal/dirlock"
+	"github.com/aiecs/tasklane/internal/kafkatest"
 )
 
 func TestNewRefusesOtherThanLoopback(t *testing.T) {
@@ -48,7 +49,7 @@ func TestRunNamesTheFlagWhenThePortIsTaken(t *testing.T) {
 
 func TestRunRefusesADirectoryInUse(t *testing.T) {
 	dir := t.TempDir()
-	_, stop := startBroker(t, broker.Config{DataDir: dir})
+	_, stop := kafkatest.StartEmbedded(t, broker.Config{DataDir: dir})
 	second, err := broker.New(broker.Config{Addr: "127.0.0.1:0", DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -63,5 +64,5 @@ func TestRunRefusesADirectoryInUse(t *testing.T) {
 		}
 	}
 	stop()
-	startBroker(t, broker.Config{DataDir: dir}) // free again
+	kafkatest.StartEmbedded(t, broker.Config{DataDir: dir}) // free again
 }

@@ -64,7 +64,7 @@ func (c *child) waitExit(t *testing.T) {
 	t.Helper()
 	select {
 	case <-c.exited:
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the child is still running")
 	}
 }

@@ -6,13 +6,18 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+
+	"github.com/aiecs/tasklane/internal/broker/guard"
 )
 
 // DefaultAddr is where the embedded broker listens when nothing else is said.
 const DefaultAddr = "127.0.0.1:9092"
 
-// ErrNotLoopback is wrapped by the error for an address that other machines
-// could reach.
+// DefaultMaxConnections bounds the connections that are open, and those that are closed
+// while the engine still has a fetch of theirs that waits.
+const DefaultMaxConnections = guard.DefaultMaxConnections
+
+// ErrNotLoopback is wrapped by the error for an address that other machines could reach.
 var ErrNotLoopback = errors.New("the embedded broker listens on loopback addresses only")
 
 // Config says where the broker listens and where it keeps its data. The zero
@@ -21,10 +26,15 @@ type Config struct {
 	// Addr is host:port. The host is an address of 127.0.0.0/8, ::1 or
 	// "localhost" (which means 127.0.0.1); port 0 picks a free port.
 	Addr string
-	// DataDir holds the log and the lock. It is created if it is missing and
-	// belongs to one broker at a time. Empty keeps everything in memory, which
-	// is meant for tests.
+	// DataDir holds the log and the lock. It is created if it is missing and belongs to one broker at a time. Empty
+	// keeps everything in memory, which is meant for tests.
 	DataDir string
+	// MaxConnections is how many connections may be open, DefaultMaxConnections if
+	// it is 0: what the limit of open files leaves them.
+	MaxConnections int
+	// Coupled are topics that must have the same number of partitions. Those that
+	// exist get more in one request only.
+	Coupled []string
 	// Logger receives the broker's own messages; nil discards them.
 	Logger *slog.Logger
 }
@@ -46,9 +56,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// loopbackAddr checks host:port and returns it with a numeric host. Names other
-// than localhost are refused rather than resolved: what a name resolves to can
-// change between the check and the listen.
+// loopbackAddr checks host:port and returns it with a numeric host. Names other than localhost are refused rather
+// than resolved: what a name resolves to can change between the check and the listen.
 func loopbackAddr(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -1,27 +1,17 @@
 package broker_test
 
 import (
+	"net"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/aiecs/tasklane/internal/broker"
 	"github.com/aiecs/tasklane/internal/kafkatest"
 )
-
-// startBroker runs an embedded broker, whatever cluster other tests use.
-func startBroker(t testing.TB, cfg broker.Config) (addr string, stop func()) {
-	t.Helper()
-	cfg.Addr = "127.0.0.1:0"
-	b, err := broker.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop = kafkatest.Run(t, b)
-	return b.Addr(), stop
-}
 
 // createTopics makes topics with one partition each.
 func createTopics(t testing.TB, cl *kgo.Client, topics ...string) {
@@ -50,7 +40,7 @@ func mustServe(t *testing.T, addr, topic string) {
 }
 
 func TestGuardSurvivesHostileFrames(t *testing.T) {
-	addr, _ := startBroker(t, broker.Config{})
+	addr, _ := kafkatest.StartEmbedded(t, broker.Config{})
 	createTopics(t, kafkatest.Client(t, addr), hostileTopic, "good")
 	for _, h := range hostileFrames() {
 		t.Run(h.name, func(t *testing.T) {
@@ -80,7 +70,7 @@ func TestBareEngineDies(t *testing.T) {
 
 // TestGuardStampsRecords: the broker's clock counts, not the client's.
 func TestGuardStampsRecords(t *testing.T) {
-	addr, _ := startBroker(t, broker.Config{})
+	addr, _ := kafkatest.StartEmbedded(t, broker.Config{})
 	cl := kafkatest.Client(t, addr, kgo.ConsumeTopics("stamped"))
 	createTopics(t, cl, "stamped")
 	before := time.Now().Add(-time.Second)
@@ -94,9 +84,38 @@ func TestGuardStampsRecords(t *testing.T) {
 	}
 }
 
+// TestGuardStampsWhatABatchHides: no record is dated after its arrival, whatever
+// its batch says of the times of its records. Readers go by them.
+func TestGuardStampsWhatABatchHides(t *testing.T) {
+	addr, _ := kafkatest.StartEmbedded(t, broker.Config{})
+	cl := kafkatest.Client(t, addr, kgo.ConsumeTopics(hostileTopic))
+	createTopics(t, cl, hostileTopic)
+	r := kmsg.NewRecord()
+	r.TimestampDelta64, r.Value = 1<<50, []byte("v")
+	r.Length = int32(len(r.AppendTo(nil)) - 1)
+	req := kmsg.NewPtrProduceRequest()
+	topic, part := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
+	req.Acks, topic.Topic, part.Records = -1, hostileTopic, batch(r.AppendTo(nil), 1, 0)
+	topic.Partitions = append(topic.Partitions, part)
+	req.Topics = append(req.Topics, topic)
+	req.TimeoutMillis = 5000
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(request(req, 9)); err != nil {
+		t.Fatal(err)
+	}
+	got := cl.PollFetches(t.Context()).Records()
+	if len(got) != 1 || got[0].Timestamp.After(time.Now().Add(time.Second)) {
+		t.Fatalf("got %v, want one record that is not dated after its arrival", got)
+	}
+}
+
 // TestGuardPassesCompressed sends every codec through the record check.
 func TestGuardPassesCompressed(t *testing.T) {
-	addr, _ := startBroker(t, broker.Config{})
+	addr, _ := kafkatest.StartEmbedded(t, broker.Config{})
 	createTopics(t, kafkatest.Client(t, addr), "packed")
 	codecs := map[string]kgo.CompressionCodec{
 		"gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),

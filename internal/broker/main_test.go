@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"go.uber.org/goleak"
 
 	"github.com/aiecs/tasklane/internal/broker"
+	"github.com/aiecs/tasklane/internal/rapidtest"
 )
 
 // childEnv makes the test binary run a broker instead of tests, so that a test
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	case childBare:
 		os.Exit(runBareChild())
 	}
-	goleak.VerifyTestMain(m)
+	rapidtest.Main(m, 0)
 }
 
 // runGuardedChild runs the broker on childDirEnv, prints its address and serves

@@ -24,7 +24,8 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 // again and again, under keys that are all different.
 func TestKillDuringCompactionLosesNothing(t *testing.T) {
 	killRounds(t, childTidy, map[string]*string{
-		"cleanup.policy": kadm.StringPtr("compact"), "retention.ms": kadm.StringPtr("-1"), "segment.bytes": kadm.StringPtr("200000"),
+		"cleanup.policy": kadm.StringPtr("compact"), "retention.ms": kadm.StringPtr("-1"),
+		"segment.bytes": kadm.StringPtr("200000"),
 	})
 }
 
@@ -45,7 +46,7 @@ func killRounds(t *testing.T, mode string, options map[string]*string) {
 			return &kgo.Record{Topic: topic, Key: fmt.Appendf(nil, "%d-%d", round, i), Value: make([]byte, 300)}
 		}, &acked)
 	}
-	addr, _ := startBroker(t, broker.Config{DataDir: dir})
+	addr, _ := kafkatest.StartEmbedded(t, broker.Config{DataDir: dir})
 	found := readAll(t, addr, topic)
 	missing, total := 0, 0
 	acked.Range(func(key, _ any) bool {
@@ -62,7 +63,8 @@ func killRounds(t *testing.T, mode string, options map[string]*string) {
 
 // produceUntilKilled keeps records in flight and kills the broker as soon as
 // enough of them are acknowledged, so that the kill falls among writes.
-func produceUntilKilled(t *testing.T, c *child, cl *kgo.Client, enough int64, record func(i int) *kgo.Record, acked *sync.Map) {
+func produceUntilKilled(t *testing.T, c *child, cl *kgo.Client, enough int64, record func(i int) *kgo.Record,
+	acked *sync.Map) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -117,7 +119,7 @@ func readAll(t *testing.T, addr, topic string) map[string]int {
 // TestOffsetsSurviveRestart: groups and topics are kept as well as records.
 func TestOffsetsSurviveRestart(t *testing.T) {
 	dir := t.TempDir()
-	addr, stop := startBroker(t, broker.Config{DataDir: dir})
+	addr, stop := kafkatest.StartEmbedded(t, broker.Config{DataDir: dir})
 	cl := kafkatest.Client(t, addr)
 	createTopics(t, cl, "topic")
 	offsets := kadm.OffsetsFromRecords(kgo.Record{Topic: "topic", Offset: 41, LeaderEpoch: -1})
@@ -125,7 +127,7 @@ func TestOffsetsSurviveRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	addr, _ = startBroker(t, broker.Config{DataDir: dir})
+	addr, _ = kafkatest.StartEmbedded(t, broker.Config{DataDir: dir})
 	got, err := kadm.NewClient(kafkatest.Client(t, addr)).FetchOffsets(t.Context(), "group")
 	if err != nil {
 		t.Fatal(err)

@@ -52,6 +52,21 @@ func produce(records []byte) []byte {
 	return request(req, 9)
 }
 
+// produceToUnknown names topics by ids that do not exist.
+func produceToUnknown(topics int) []byte {
+	req := kmsg.NewPtrProduceRequest()
+	req.Acks = -1
+	for i := range topics {
+		t := kmsg.NewProduceRequestTopic()
+		t.TopicID[0] = byte(i + 1)
+		p := kmsg.NewProduceRequestTopicPartition()
+		p.Records = batch(record(0, "v"), 1, 0)
+		t.Partitions = append(t.Partitions, p)
+		req.Topics = append(req.Topics, t)
+	}
+	return request(req, 13)
+}
+
 // listOffsets asks for the first record at or after 5.5 s, which makes the
 // engine walk the records.
 func listOffsets() []byte {

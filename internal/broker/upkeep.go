@@ -4,22 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/aiecs/tasklane/internal/broker/logdir"
 )
 
 // upkeepEvery is how often retention is applied and topics are compacted.
 const upkeepEvery = 10 * time.Minute
-
-// engineUpkeepNever keeps the engine from doing it by itself, in milliseconds
-// (30 years). Its own timer starts with the creation of a topic only, so not
-// after a restart, and what it does is not safe against a kill: see backup and
-// floors.
-const engineUpkeepNever = "1000000000000"
 
 // upkeep applies retention and compacts. It is used by one goroutine.
 type upkeep struct {
@@ -28,8 +22,8 @@ type upkeep struct {
 	every   time.Duration
 	log     *slog.Logger
 
-	compacted int64            // the sum of end offsets at the last compaction
-	noted     map[string]int64 // the floors on disk
+	checkpoints *checkpoints // nil in memory
+	compacted   int64        // the sum of end offsets at the last compaction
 }
 
 // run does the upkeep until ctx ends. It returns an error only if the log on
@@ -71,34 +65,22 @@ func (u *upkeep) once() error {
 	return nil
 }
 
-// noteEnds writes down where the partitions end, if that has changed.
-func (u *upkeep) noteEnds() ([]partition, error) {
+// noteEnds writes down where the partitions end.
+func (u *upkeep) noteEnds() ([]keptPartition, error) {
 	partitions, err := u.partitions()
 	if err != nil {
 		return nil, err
 	}
-	ends := make(map[string]int64, len(partitions))
-	for _, p := range partitions {
-		ends[p.name()] = p.end
-	}
-	if maps.Equal(ends, u.noted) {
-		return partitions, nil
-	}
-	if err := writeFloors(u.dir, ends); err != nil {
-		return nil, err
-	}
-	u.noted = ends
-	return partitions, nil
+	return partitions, u.checkpoints.write(true)
 }
 
-// tidy applies retention, and compacts if something has been written to a
-// compacted topic since the last time.
-func (u *upkeep) tidy(partitions []partition) error {
-	var compacted []partition
+// tidy applies retention, and compacts if something has been written to a compacted topic since the last time.
+func (u *upkeep) tidy(partitions []keptPartition) error {
+	var compacted []logdir.Partition
 	var ends int64
 	for _, p := range partitions {
 		if p.compacted {
-			compacted = append(compacted, p)
+			compacted = append(compacted, p.Partition)
 			ends += p.end
 		}
 	}
@@ -110,9 +92,8 @@ func (u *upkeep) tidy(partitions []partition) error {
 	return u.compact(compacted)
 }
 
-// compact compacts with the present segments kept aside until the new ones are
-// complete.
-func (u *upkeep) compact(partitions []partition) error {
+// compact compacts with the present segments kept aside until the new ones are complete.
+func (u *upkeep) compact(partitions []logdir.Partition) error {
 	kept, err := makeBackup(u.dir, partitions)
 	if err != nil {
 		u.log.Warn("skipped compaction", "error", err)
@@ -121,45 +102,44 @@ func (u *upkeep) compact(partitions []partition) error {
 	}
 	u.cluster.Compact()
 	for _, p := range partitions {
-		info := u.cluster.PartitionInfo(p.topic, p.number)
+		info := u.cluster.PartitionInfo(p.Topic, p.Number)
 		if info == nil || info.LogStartOffset == info.HighWatermark {
 			continue // deleted meanwhile, or emptied by retention
 		}
-		if whole, err := kept.covered(p.name()); err != nil || !whole {
+		if whole, err := kept.covered(p.Name()); err != nil || !whole {
 			return fmt.Errorf("compact %s: the new segments are not complete (%v); is the disk full? "+
-				"The old ones are put back at the next start", p.name(), err)
+				"The old ones are put back at the next start", p.Name(), err)
 		}
 	}
 	return kept.drop()
 }
 
-// partition is one that has a directory.
-type partition struct {
-	topic     string
-	number    int32
+// keptPartition is one that has a directory.
+type keptPartition struct {
+	logdir.Partition
 	end       int64 // the offset of the next record
 	compacted bool
 }
 
 // partitions asks the engine about every partition that has a directory.
-func (u *upkeep) partitions() ([]partition, error) {
-	names, err := subdirectories(filepath.Join(u.dir, partitionsDir))
+func (u *upkeep) partitions() ([]keptPartition, error) {
+	names, err := logdir.Subdirectories(logdir.PartitionsPath(u.dir))
 	if err != nil {
 		return nil, fmt.Errorf("list partitions: %w", err)
 	}
-	var out []partition
+	var out []keptPartition
 	for _, name := range names {
-		topic, number, ok := parsePartition(name)
+		p, ok := logdir.ParsePartition(name)
 		if !ok {
 			continue
 		}
-		partitionInfo, topicInfo := u.cluster.PartitionInfo(topic, number), u.cluster.TopicInfo(topic)
+		partitionInfo, topicInfo := u.cluster.PartitionInfo(p.Topic, p.Number), u.cluster.TopicInfo(p.Topic)
 		if partitionInfo == nil || topicInfo == nil {
 			continue
 		}
 		policy := topicInfo.Configs["cleanup.policy"]
-		out = append(out, partition{
-			topic: topic, number: number, end: partitionInfo.HighWatermark,
+		out = append(out, keptPartition{
+			Partition: p, end: partitionInfo.HighWatermark,
 			compacted: policy != nil && strings.Contains(*policy, "compact"),
 		})
 	}

@@ -3,12 +3,14 @@ package control
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/aiecs/tasklane/internal/kafka"
 	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -20,8 +22,11 @@ type Controls struct {
 	logger  *slog.Logger
 	metrics *metrics.Set
 	ready   chan struct{}
+	health  kafka.Health
 	// counters of records since the start
 	read, invalid, dropped atomic.Int64
+
+	saidDropped time.Time // by the goroutine that reads
 
 	mu          sync.RWMutex
 	state       *state
@@ -47,6 +52,16 @@ func New(c Config) (*Controls, error) {
 // Ready is closed once all that stood in the topic at the start has been read.
 func (c *Controls) Ready() <-chan struct{} { return c.ready }
 
+// Healthy is nil while the topic can be read.
+func (c *Controls) Healthy() error { return c.health.Err() }
+
+// places is where the reader goes on, by topic and partition.
+func (c *Controls) places() map[string]map[int32]int64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return map[string]map[int32]int64{c.config.Topics.Control(): maps.Clone(c.next)}
+}
+
 // Cancelled is the cancel that is in force for a task.
 func (c *Controls) Cancelled(userID, taskID string) (schemas.Control, bool) {
 	c.mu.RLock()
@@ -54,7 +69,7 @@ func (c *Controls) Cancelled(userID, taskID string) (schemas.Control, bool) {
 	if len(c.state.cancels) == 0 {
 		return schemas.Control{}, false // nearly always: it is asked for every task
 	}
-	if found := c.state.cancelled(Identity{userID, taskID}, time.Now()); found != nil {
+	if found := c.state.cancelled(schemas.TaskKey{UserID: userID, TaskID: taskID}, time.Now()); found != nil {
 		return *found, true
 	}
 	return schemas.Control{}, false
@@ -75,6 +90,28 @@ func (c *Controls) Limits() map[schemas.Target]schemas.Limits {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.state.limits(time.Now())
+}
+
+// Cancels calls visit for every cancel in force, in no order. It must not block.
+func (c *Controls) Cancels(visit func(id schemas.TaskKey, expires time.Time)) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	now := time.Now()
+	for id, e := range c.state.cancels {
+		if inForce(e.control, now) {
+			visit(id, e.control.ExpiresAt.Time)
+		}
+	}
+}
+
+// Room says why a control must not be written: readers would not hold it, or would
+// forget another for it that was acknowledged. Nil if it may be; the error is a
+// *[FullError]. What stands there already may be replaced, and what only ends another
+// needs no room.
+func (c *Controls) Room(request *schemas.Control) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.state.room(request, time.Now())
 }
 
 // List is a page of what is in force in the order of keys, of one kind or, if
@@ -176,10 +213,17 @@ func (c *Controls) tell(did effect, everything bool) {
 	}
 }
 
+// count counts what there was no room for, and says so.
 func (c *Controls) count(did effect) effect {
-	if did.dropped > 0 && c.dropped.Add(int64(did.dropped)) == int64(did.dropped) {
-		c.logger.Error("more controls are in force than are held in memory; some are not applied",
-			"max_cancel_bytes", MaxCancelBytes, "max_rule_bytes", MaxRuleBytes)
+	if did.dropped > 0 {
+		c.dropped.Add(int64(did.dropped))
+		if now := time.Now(); now.Sub(c.saidDropped) >= warnEvery {
+			c.saidDropped = now
+			c.logger.Error("more controls are in force than are held: the oldest cancels of the user who has most, or the "+
+				"newest of other controls, do not count",
+				"user_id", did.of, "dropped_so_far", c.dropped.Load(), "max_user_cancels", slack*MaxUserCancels, "max_cancel_bytes",
+				MaxCancelBytes, "max_rule_bytes", MaxRuleBytes)
+		}
 	}
 	return did
 }

@@ -1,9 +1,9 @@
 package control
 
 import (
-	"container/heap"
 	"time"
 
+	"github.com/aiecs/tasklane/internal/heap"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -13,6 +13,8 @@ type entry struct {
 	control *schemas.Control
 	bytes   int
 	place   int // in its queue
+	// A user's cancels before and after it.
+	older, newer *entry
 }
 
 // entryBytes is what an entry takes beside its texts: the record, the entry,
@@ -43,57 +45,33 @@ func inForce(c *schemas.Control, now time.Time) bool {
 	return false
 }
 
+// Before puts the entry first that expires first.
+func (e *entry) Before(o *entry) bool { return e.control.ExpiresAt.Before(o.control.ExpiresAt.Time) }
+
+// Place is the entry's in its queue.
+func (e *entry) Place() *int { return &e.place }
+
 // expiryQueue holds entries that expire, the next one first.
-type expiryQueue []*entry
-
-// Len implements heap.Interface.
-func (q expiryQueue) Len() int { return len(q) }
-
-// Less implements heap.Interface.
-func (q expiryQueue) Less(i, j int) bool {
-	return q[i].control.ExpiresAt.Before(q[j].control.ExpiresAt.Time)
-}
-
-// Swap implements heap.Interface.
-func (q expiryQueue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].place, q[j].place = i, j
-}
-
-// Push implements heap.Interface.
-func (q *expiryQueue) Push(e any) {
-	added := e.(*entry)
-	added.place = len(*q)
-	*q = append(*q, added)
-}
-
-// Pop implements heap.Interface.
-func (q *expiryQueue) Pop() any {
-	last := len(*q) - 1
-	e := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	return e
-}
+type expiryQueue struct{ entries heap.Heap[*entry] }
 
 // add takes an entry that expires; others are none of its business.
 func (q *expiryQueue) add(e *entry) {
 	if e.control.ExpiresAt != nil {
-		heap.Push(q, e)
+		q.entries.Push(e)
 	}
 }
 
 // remove forgets an entry that was added.
 func (q *expiryQueue) remove(e *entry) {
 	if e.control.ExpiresAt != nil {
-		heap.Remove(q, e.place)
+		q.entries.Remove(e)
 	}
 }
 
 // due is the next entry that has expired; nil if none has.
-func (q expiryQueue) due(now time.Time) *entry {
-	if len(q) == 0 || inForce(q[0].control, now) {
+func (q *expiryQueue) due(now time.Time) *entry {
+	if q.entries.Len() == 0 || inForce(q.entries.Top().control, now) {
 		return nil
 	}
-	return q[0]
+	return q.entries.Top()
 }

@@ -12,7 +12,8 @@ import (
 // How a processor asks: before every start, and of what it holds whenever
 // something has changed.
 func Example() {
-	controls, err := control.New(control.Config{Kafka: kafka.Config{Brokers: []string{"127.0.0.1:9092"}}, Role: "processor"})
+	controls, err := control.New(control.Config{Kafka: kafka.Config{Brokers: []string{"127.0.0.1:9092"}},
+		Role: "processor"})
 	if err != nil {
 		fmt.Println(err)
 		return

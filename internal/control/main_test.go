@@ -3,7 +3,7 @@ package control
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/aiecs/tasklane/internal/rapidtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, rapidtest.Checks) }

@@ -18,9 +18,11 @@ func newMetrics(c *Controls) *metrics.Set {
 	for name, counter := range map[string]*atomic.Int64{
 		"records_read": &c.read, "records_invalid": &c.invalid, "dropped": &c.dropped,
 	} {
-		set.NewGauge(fmt.Sprintf("tasklane_control_%s{role=%q}", name, c.config.Role), func() float64 { return float64(counter.Load()) })
+		set.NewGauge(fmt.Sprintf("tasklane_control_%s{role=%q}", name, c.config.Role),
+			func() float64 { return float64(counter.Load()) })
 	}
-	for _, kind := range []schemas.ControlKind{schemas.ControlCancel, schemas.ControlPause, schemas.ControlKillSwitch, schemas.ControlLimits} {
+	for _, kind := range []schemas.ControlKind{schemas.ControlCancel, schemas.ControlPause, schemas.ControlKillSwitch,
+		schemas.ControlLimits} {
 		set.NewGauge(fmt.Sprintf("tasklane_controls{role=%q,kind=%q}", c.config.Role, kind), func() float64 {
 			c.mu.RLock()
 			defer c.mu.RUnlock()

@@ -4,13 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/aiecs/tasklane/internal/logreader"
 	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/schemas"
+)
+
+const (
+	// pollRecords bounds one poll, and with it how long the lock is held.
+	pollRecords = 1000
+	// warnEvery keeps bad records from filling the log.
+	warnEvery = 30 * time.Second
 )
 
 // Run follows the topic until ctx ends, and returns nil then. It waits for a
@@ -26,53 +36,69 @@ func (c *Controls) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		c.logger.Warn("reading controls was interrupted; what is in force stays until they have been read anew", "error", err)
+		c.logger.Warn("reading controls was interrupted; what is in force stays until they have been read anew",
+			"error", err)
 		pauses.Wait(ctx)
 	}
 	return nil
 }
 
-// session reads the topic from its start until ctx ends or the topic is gone.
-// Its error is never nil.
+// session reads the topic from its start until ctx ends, or the topic is gone or not
+// what it was. Its error is never nil.
 func (c *Controls) session(ctx context.Context) error {
-	log, err := newLogClient(c.config)
+	topic := c.config.Topics.Control()
+	log, err := logreader.Open(logreader.Config{
+		// The topic has one partition, but nothing here depends on it.
+		Kafka: c.config.Kafka, Topics: []string{topic}, Name: "controls", FromStart: true, Records: pollRecords,
+		Fetches: 1,
+		Next:    c.places, Health: &c.health, Logger: c.logger,
+	})
 	if err != nil {
 		return err
 	}
-	defer log.close()
-	ends, err := log.await(ctx)
+	defer log.Close()
+	c.forgetPlaces()
+	if err := log.Await(ctx); err != nil {
+		return err
+	}
+	ends, err := log.AwaitEnds(ctx, topic)
 	if err != nil {
 		return err
 	}
-	if err := c.catchUp(ctx, log, ends); err != nil {
-		return err
-	}
-	for {
-		fetched, err := log.poll(ctx)
-		if records, next := c.decode(fetched); len(next) > 0 {
-			c.apply(records, next)
-		}
-		if err != nil {
+	log.BeginAtStart()
+	return log.Follow(ctx, func(ctx context.Context) error {
+		if err := c.catchUp(ctx, log, ends[topic]); err != nil {
 			return err
 		}
-	}
+		for {
+			err := log.Poll(ctx, func(p kgo.FetchTopicPartition) error {
+				if records, next := c.decode(p.Records); len(next) > 0 {
+					c.apply(records, next)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+	})
 }
 
 // catchUp reads up to the ends into a state of its own and puts that in force.
-func (c *Controls) catchUp(ctx context.Context, log *logClient, ends map[int32]int64) error {
+func (c *Controls) catchUp(ctx context.Context, log *logreader.Reader, ends map[int32]kadm.ListedOffset) error {
 	fresh, reached := newState(), map[int32]int64{}
 	for !covers(reached, ends) {
-		fetched, err := log.poll(ctx)
+		err := log.Poll(ctx, func(p kgo.FetchTopicPartition) error {
+			records, next := c.decode(p.Records)
+			now := time.Now()
+			for _, r := range records {
+				c.count(fresh.apply(r.key, r.control, now))
+			}
+			maps.Copy(reached, next)
+			return nil
+		})
 		if err != nil {
 			return err
-		}
-		records, next := c.decode(fetched)
-		now := time.Now()
-		for _, r := range records {
-			c.count(fresh.apply(r.key, r.control, now))
-		}
-		for partition, offset := range next {
-			reached[partition] = offset
 		}
 	}
 	c.replace(fresh, reached)
@@ -84,9 +110,17 @@ func (c *Controls) catchUp(ctx context.Context, log *logClient, ends map[int32]i
 	return nil
 }
 
-func covers(reached, ends map[int32]int64) bool {
+// forgetPlaces drops those of the session before: who waits for one waits until this
+// one has come as far.
+func (c *Controls) forgetPlaces() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.next)
+}
+
+func covers(reached map[int32]int64, ends map[int32]kadm.ListedOffset) bool {
 	for partition, end := range ends {
-		if reached[partition] < end {
+		if reached[partition] < end.Offset {
 			return false
 		}
 	}
@@ -142,7 +176,8 @@ func decode(r *kgo.Record) (record, error) {
 // refuse counts a record that is no control, and warns now and then.
 func (c *Controls) refuse(r *kgo.Record, err error) {
 	if n := c.invalid.Add(1); n == 1 || n%1000 == 0 {
-		c.logger.Warn("skipped a control record that is not valid", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset,
+		c.logger.Warn("skipped a control record that is not valid", "topic", r.Topic, "partition", r.Partition, "offset",
+			r.Offset,
 			"invalid_so_far", n, "error", err)
 	}
 }

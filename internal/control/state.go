@@ -10,17 +10,14 @@ import (
 
 // Bounds on what is held in memory.
 const (
-	// MaxCancelBytes holds about 80,000 cancels. Beyond it those that expire
-	// soonest are forgotten: they have ended what was there, and miss only tasks
-	// that come later.
+	// MaxCancelBytes holds about 80,000 cancels. Beyond it, and beyond what is held
+	// of one user, the oldest of the user who has most are forgotten: they have
+	// ended what was there, and miss only tasks that come later.
 	MaxCancelBytes = 64 << 20
 	// MaxRuleBytes holds about 20,000 pauses, kill switches and limits. A
 	// further one is not applied.
 	MaxRuleBytes = 16 << 20
 )
-
-// Identity names one task.
-type Identity struct{ UserID, TaskID string }
 
 // rule is what is in force for one target.
 type rule struct{ pause, killSwitch, limits *entry }
@@ -39,10 +36,10 @@ func (r *rule) slot(kind schemas.ControlKind) **entry {
 // own.
 type state struct {
 	byKey   map[string]*entry
-	cancels map[Identity]*entry
+	cancels map[schemas.TaskKey]*entry
 	rules   map[schemas.Target]*rule
 
-	// Cancels all expire, so the next to expire can make room.
+	users                    holdings
 	cancelExpiry, ruleExpiry expiryQueue
 	cancelBytes, ruleBytes   int
 	maxCancelBytes           int
@@ -51,16 +48,18 @@ type state struct {
 
 func newState() *state {
 	return &state{
-		byKey: map[string]*entry{}, cancels: map[Identity]*entry{}, rules: map[schemas.Target]*rule{},
+		users: newHoldings(),
+		byKey: map[string]*entry{}, cancels: map[schemas.TaskKey]*entry{}, rules: map[schemas.Target]*rule{},
 		maxCancelBytes: MaxCancelBytes, maxRuleBytes: MaxRuleBytes,
 	}
 }
 
 // effect is what a record has changed.
 type effect struct {
-	cancelled *Identity
+	cancelled *schemas.TaskKey
 	rules     bool
-	dropped   int // controls that are in force and could not be held
+	dropped   int    // controls that are in force and could not be held
+	of        string // and the user whose the last of them was, of a cancel
 }
 
 // apply takes the key's newest record; a tombstone if c is nil.
@@ -76,10 +75,12 @@ func (s *state) apply(key string, c *schemas.Control, now time.Time) effect {
 	e := newEntry(key, c)
 	if c.Kind == schemas.ControlCancel {
 		s.addCancel(e)
-		did.cancelled = &Identity{c.Target.UserID, c.Target.TaskID}
-		for s.cancelBytes > s.maxCancelBytes {
-			s.remove(s.cancelExpiry[0])
+		task := c.Target.TaskKey()
+		did.cancelled = &task
+		for old := s.crowded(e); old != nil; old = s.crowded(e) {
+			s.remove(old)
 			did.dropped++
+			did.of = old.control.Target.UserID
 		}
 		return did
 	}
@@ -92,10 +93,22 @@ func (s *state) apply(key string, c *schemas.Control, now time.Time) effect {
 	return did
 }
 
+// crowded is the cancel that there is no room for beside a new one, nil if there is.
+func (s *state) crowded(added *entry) *entry {
+	if old := s.users.over(added.control.Target.UserID); old != nil {
+		return old
+	}
+	if s.cancelBytes > s.maxCancelBytes {
+		return s.users.heaviest.Top().first
+	}
+	return nil
+}
+
 func (s *state) addCancel(e *entry) {
 	s.byKey[e.key] = e
-	s.cancels[Identity{e.control.Target.UserID, e.control.Target.TaskID}] = e
+	s.cancels[e.control.Target.TaskKey()] = e
 	s.cancelExpiry.add(e)
+	s.users.add(e)
 	s.cancelBytes += e.bytes
 }
 
@@ -115,8 +128,9 @@ func (s *state) remove(e *entry) {
 	delete(s.byKey, e.key)
 	target := e.control.Target
 	if e.control.Kind == schemas.ControlCancel {
-		delete(s.cancels, Identity{target.UserID, target.TaskID})
+		delete(s.cancels, target.TaskKey())
 		s.cancelExpiry.remove(e)
+		s.users.remove(e)
 		s.cancelBytes -= e.bytes
 		return
 	}
@@ -142,7 +156,7 @@ func (s *state) expire(now time.Time) (rules bool) {
 	return rules
 }
 
-func (s *state) cancelled(id Identity, now time.Time) *schemas.Control {
+func (s *state) cancelled(id schemas.TaskKey, now time.Time) *schemas.Control {
 	if e := s.cancels[id]; e != nil && inForce(e.control, now) {
 		return e.control
 	}
@@ -161,7 +175,8 @@ func (s *state) limits(now time.Time) map[schemas.Target]schemas.Limits {
 
 // list is a page of what is in force, by key. An empty kind is all of them;
 // next is empty on the last page.
-func (s *state) list(kind schemas.ControlKind, after string, limit int, now time.Time) (page []*schemas.Control, next string) {
+func (s *state) list(kind schemas.ControlKind, after string, limit int, now time.Time) (page []*schemas.Control,
+	next string) {
 	var keys []string
 	for key, e := range s.byKey {
 		if key > after && (kind == "" || kind == e.control.Kind) && inForce(e.control, now) {

@@ -27,14 +27,16 @@ func someTargets() []schemas.Target {
 	return []schemas.Target{
 		{Type: schemas.TargetTask, UserID: "ada", TaskID: "t1"}, {Type: schemas.TargetTask, UserID: "bob", TaskID: "t1"},
 		{Type: schemas.TargetTaskName, TaskName: "answer"}, {Type: schemas.TargetService, Mode: "chat", Service: "assistant"},
-		{Type: schemas.TargetUser, UserID: "ada"}, {Type: schemas.TargetLane, Lane: "fast"}, {Type: schemas.TargetLane, Lane: "heavy"},
+		{Type: schemas.TargetUser, UserID: "ada"}, {Type: schemas.TargetLane, Lane: "fast"},
+		{Type: schemas.TargetLane, Lane: "heavy"},
 	}
 }
 
 func drawControl(t *rapid.T) *schemas.Control {
 	c := &schemas.Control{
 		Kind: rapid.SampledFrom([]schemas.ControlKind{
-			schemas.ControlCancel, schemas.ControlPause, schemas.ControlPause, schemas.ControlResume, schemas.ControlLimits, schemas.ControlKillSwitch,
+			schemas.ControlCancel, schemas.ControlPause, schemas.ControlPause, schemas.ControlResume, schemas.ControlLimits,
+			schemas.ControlKillSwitch,
 		}).Draw(t, "kind"),
 		Target: rapid.SampledFrom(someTargets()).Draw(t, "target"), Time: schemas.AtTime(epoch),
 	}
@@ -137,6 +139,7 @@ func TestFoldIsTheLastRecordOfEachKey(t *testing.T) {
 }
 
 func compare(t *rapid.T, s *state, model naive, now time.Time) {
+	checkHoldings(t, s)
 	want := model.inForce(now)
 	page, next := s.list("", "", 1000, now)
 	got := map[string]*schemas.Control{}
@@ -153,8 +156,8 @@ func compare(t *rapid.T, s *state, model naive, now time.Time) {
 		t.Fatalf("verdict %+v, want %v until %v", v, action, until)
 	}
 	cancel := want["cancel/task/ada/t1"]
-	if s.cancelled(Identity{"ada", "t1"}, now) != cancel {
-		t.Fatalf("cancelled %v, want %v", s.cancelled(Identity{"ada", "t1"}, now), cancel)
+	if s.cancelled(schemas.TaskKey{UserID: "ada", TaskID: "t1"}, now) != cancel {
+		t.Fatalf("cancelled %v, want %v", s.cancelled(schemas.TaskKey{UserID: "ada", TaskID: "t1"}, now), cancel)
 	}
 	limits := map[schemas.Target]schemas.Limits{}
 	bytes, kinds := 0, map[schemas.ControlKind]int{}
@@ -193,16 +196,19 @@ func TestEffects(t *testing.T) {
 	}{
 		{"a pause", pause.Key(), pause, effect{rules: true}},
 		{"its resume", pause.Key(), &schemas.Control{Kind: schemas.ControlResume, Target: target}, effect{rules: true}},
-		{"a resume of what is not paused", pause.Key(), &schemas.Control{Kind: schemas.ControlResume, Target: target}, effect{}},
-		{"a pause that has expired", pause.Key(), &schemas.Control{Kind: schemas.ControlPause, Target: target, ExpiresAt: after(0)}, effect{}},
-		{"a cancel", cancel.Key(), cancel, effect{cancelled: &Identity{"ada", "t1"}}},
-		{"the same once more", cancel.Key(), cancel, effect{cancelled: &Identity{"ada", "t1"}}},
+		{"a resume of what is not paused", pause.Key(), &schemas.Control{Kind: schemas.ControlResume, Target: target},
+			effect{}},
+		{"a pause that has expired", pause.Key(), &schemas.Control{Kind: schemas.ControlPause, Target: target,
+			ExpiresAt: after(0)}, effect{}},
+		{"a cancel", cancel.Key(), cancel, effect{cancelled: &schemas.TaskKey{UserID: "ada", TaskID: "t1"}}},
+		{"the same once more", cancel.Key(), cancel, effect{cancelled: &schemas.TaskKey{UserID: "ada", TaskID: "t1"}}},
 		{"its tombstone", cancel.Key(), nil, effect{}},
 		{"a tombstone of nothing", "no/such/key", nil, effect{}},
 	}
 	s := newState()
 	for _, step := range steps {
-		if diff := cmp.Diff(step.want, s.apply(step.key, step.control, epoch), cmp.AllowUnexported(effect{})); diff != "" {
+		if diff := cmp.Diff(step.want, s.apply(step.key, step.control, epoch),
+			cmp.AllowUnexported(effect{})); diff != "" {
 			t.Errorf("%s, want (-) got (+): %s", step.name, diff)
 		}
 	}
@@ -227,22 +233,26 @@ func TestMemoryIsBounded(t *testing.T) {
 	dropped := 0
 	for i := range 100 {
 		cancel := &schemas.Control{
-			Kind: schemas.ControlCancel, Target: schemas.Target{Type: schemas.TargetTask, UserID: "ada", TaskID: fmt.Sprint(i)}, ExpiresAt: after(1 + i),
+			Kind: schemas.ControlCancel, Target: schemas.Target{Type: schemas.TargetTask, UserID: "ada", TaskID: fmt.Sprint(i)},
+			ExpiresAt: after(1 + i),
 		}
 		dropped += s.apply(cancel.Key(), cancel, epoch).dropped
 	}
 	if s.cancelBytes > s.maxCancelBytes || len(s.cancels) < 10 || len(s.cancels)+dropped != 100 {
 		t.Errorf("%d cancels of %d bytes are held, %d were dropped", len(s.cancels), s.cancelBytes, dropped)
 	}
-	if s.cancelled(Identity{"ada", "99"}, epoch) == nil || s.cancelled(Identity{"ada", "0"}, epoch) != nil {
+	if s.cancelled(schemas.TaskKey{UserID: "ada", TaskID: "99"}, epoch) == nil ||
+		s.cancelled(schemas.TaskKey{UserID: "ada", TaskID: "0"}, epoch) != nil {
 		t.Error("not those that expire soonest were dropped")
 	}
 	dropped = 0
 	for i := range 100 {
-		pause := &schemas.Control{Kind: schemas.ControlPause, Target: schemas.Target{Type: schemas.TargetUser, UserID: fmt.Sprint(i)}}
+		pause := &schemas.Control{Kind: schemas.ControlPause,
+			Target: schemas.Target{Type: schemas.TargetUser, UserID: fmt.Sprint(i)}}
 		dropped += s.apply(pause.Key(), pause, epoch).dropped
 	}
-	if s.ruleBytes > s.maxRuleBytes || len(s.rules) < 10 || len(s.rules)+dropped != 100 || s.rules[schemas.Target{Type: schemas.TargetUser, UserID: "0"}] == nil {
+	if s.ruleBytes > s.maxRuleBytes || len(s.rules) < 10 || len(s.rules)+dropped != 100 ||
+		s.rules[schemas.Target{Type: schemas.TargetUser, UserID: "0"}] == nil {
 		t.Errorf("%d rules of %d bytes are held, %d were dropped", len(s.rules), s.ruleBytes, dropped)
 	}
 }
@@ -272,7 +282,8 @@ func TestListPages(t *testing.T) {
 		t.Errorf("listed %v", slices.Sorted(maps.Keys(seen)))
 	}
 	page, next := s.list(schemas.ControlPause, "", 3, epoch)
-	if len(page) != 3 || next != "" || slices.ContainsFunc(page, func(c *schemas.Control) bool { return !strings.HasPrefix(c.Key(), "pause/") }) {
+	if len(page) != 3 || next != "" || slices.ContainsFunc(page,
+		func(c *schemas.Control) bool { return !strings.HasPrefix(c.Key(), "pause/") }) {
 		t.Errorf("pauses: %v, next %q", page, next)
 	}
 }

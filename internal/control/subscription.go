@@ -1,6 +1,10 @@
 package control
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/aiecs/tasklane/schemas"
+)
 
 // maxPendingCancels is how many cancels a subscription lists one by one.
 const maxPendingCancels = 4096
@@ -8,7 +12,7 @@ const maxPendingCancels = 4096
 // Change is what has happened since the last one was taken.
 type Change struct {
 	// Cancels are tasks that were cancelled, in no order, each once.
-	Cancels []Identity
+	Cancels []schemas.TaskKey
 	// Everything says that there were too many cancels to list, or that the
 	// topic was read anew: ask for every task.
 	Everything bool
@@ -25,11 +29,11 @@ type Subscription struct {
 
 	mu      sync.Mutex
 	pending Change
-	listed  map[Identity]struct{}
+	listed  map[schemas.TaskKey]struct{}
 }
 
 func newSubscription(leave func(*Subscription)) *Subscription {
-	s := &Subscription{changed: make(chan struct{}, 1), listed: map[Identity]struct{}{}}
+	s := &Subscription{changed: make(chan struct{}, 1), listed: map[schemas.TaskKey]struct{}{}}
 	s.leave = func() { leave(s) }
 	return s
 }

@@ -26,14 +26,16 @@ func offline(t *testing.T) *Controls {
 func cancelOf(id string, expires time.Time) record {
 	at := schemas.AtTime(expires)
 	c := &schemas.Control{
-		Kind: schemas.ControlCancel, Target: schemas.Target{Type: schemas.TargetTask, UserID: "ada", TaskID: id}, Time: schemas.AtTime(epoch), ExpiresAt: &at,
+		Kind: schemas.ControlCancel, Target: schemas.Target{Type: schemas.TargetTask, UserID: "ada", TaskID: id},
+		Time: schemas.AtTime(epoch), ExpiresAt: &at,
 	}
 	return record{c.Key(), c}
 }
 
 func pauseOf(user string, expires *schemas.Time) record {
 	c := &schemas.Control{
-		Kind: schemas.ControlPause, Target: schemas.Target{Type: schemas.TargetUser, UserID: user}, Time: schemas.AtTime(epoch), ExpiresAt: expires,
+		Kind: schemas.ControlPause, Target: schemas.Target{Type: schemas.TargetUser, UserID: user},
+		Time: schemas.AtTime(epoch), ExpiresAt: expires,
 	}
 	return record{c.Key(), c}
 }
@@ -56,13 +58,15 @@ func TestChangesAreMerged(t *testing.T) {
 	if changed(s) {
 		t.Error("told of what was before")
 	}
-	c.apply([]record{cancelOf("a", tomorrow), pauseOf("bob", nil), cancelOf("b", tomorrow), cancelOf("a", tomorrow)}, nil)
+	c.apply([]record{cancelOf("a", tomorrow), pauseOf("bob", nil), cancelOf("b", tomorrow), cancelOf("a", tomorrow)},
+		nil)
 	if !changed(s) || changed(s) {
 		t.Error("not told once")
 	}
 	change := s.Take()
-	slices.SortFunc(change.Cancels, func(a, b Identity) int { return cmpString(a.TaskID, b.TaskID) })
-	if !slices.Equal(change.Cancels, []Identity{{"ada", "a"}, {"ada", "b"}}) || !change.Rules || change.Everything {
+	slices.SortFunc(change.Cancels, func(a, b schemas.TaskKey) int { return cmpString(a.TaskID, b.TaskID) })
+	if !slices.Equal(change.Cancels, []schemas.TaskKey{{UserID: "ada", TaskID: "a"}, {UserID: "ada", TaskID: "b"}}) ||
+		!change.Rules || change.Everything {
 		t.Errorf("change %+v", change)
 	}
 	if again := s.Take(); len(again.Cancels) > 0 || again.Rules || again.Everything {
@@ -92,7 +96,8 @@ func TestASlowSubscriberIsToldToLookAtEverything(t *testing.T) {
 		}
 	}
 	if change := s.Take(); !change.Everything || len(change.Cancels) > 0 || change.Rules {
-		t.Errorf("change with everything %v, rules %v, %d cancels", change.Everything, change.Rules, len(change.Cancels))
+		t.Errorf("change with everything %v, rules %v, %d cancels", change.Everything, change.Rules,
+			len(change.Cancels))
 	}
 	c.apply([]record{cancelOf("one more", time.Now().Add(time.Hour))}, nil)
 	if change := s.Take(); change.Everything || len(change.Cancels) != 1 {
@@ -165,7 +170,8 @@ func BenchmarkVerdict(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("rules=%d", rules), func(b *testing.B) {
 			for b.Loop() {
-				if _, cancelled := c.Cancelled(task.UserID, task.TaskID); cancelled || c.Verdict(task, "fast").Action != Run {
+				if _, cancelled := c.Cancelled(task.UserID, task.TaskID); cancelled || c.Verdict(task,
+					"fast").Action != Run {
 					b.Fatal("the task is touched")
 				}
 			}

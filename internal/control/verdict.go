@@ -29,6 +29,21 @@ type Verdict struct {
 	Until time.Time
 }
 
+// Waiting is what is told of a task that waits because of it, for [Hold].
+func (v Verdict) Waiting() schemas.Waiting {
+	w := schemas.Waiting{
+		For: schemas.WaitPause, Reason: v.Control.Reason, By: v.Control.By, Name: v.Control.Target.String(),
+	}
+	if v.Control.Kind == schemas.ControlLimits {
+		w.For = schemas.WaitLimit
+	}
+	if !v.Until.IsZero() {
+		until := schemas.AtTime(v.Until)
+		w.Until = &until
+	}
+	return w
+}
+
 // TargetsOf are the targets that a task on a lane belongs to, the narrowest
 // first.
 func TargetsOf(task *schemas.Task, lane string) [5]schemas.Target {

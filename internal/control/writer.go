@@ -39,26 +39,33 @@ type Place struct {
 // Writer writes control records. It is safe for concurrent use; two writes of
 // one key from the same goroutine arrive in order.
 type Writer struct {
-	client *kgo.Client
+	writer *kafka.Writer
 	topic  string
 }
 
 // NewWriter makes a writer that connects when it is first used. Close it.
 func NewWriter(c kafka.Config, topics schemas.Topics) (*Writer, error) {
-	client, err := kafka.NewClient(c, append(kafka.ProducerOpts(),
+	writer, err := kafka.NewWriter(c, []string{topics.Control()},
 		kgo.RecordPartitioner(kafka.JavaPartitioner()),
 		kgo.RecordDeliveryTimeout(deliveryTimeout),
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.UnknownTopicRetries(3),
-	)...)
+	)
 	if err != nil {
 		return nil, fmt.Errorf("make control writer: %w", err)
 	}
-	return &Writer{client: client, topic: topics.Control()}, nil
+	return &Writer{writer: writer, topic: topics.Control()}, nil
 }
 
+// Run looks after the topic until ctx ends. A writer that lives as long as its
+// process needs it: without, it does not get over a topic that is made anew.
+func (w *Writer) Run(ctx context.Context) { w.writer.Run(ctx) }
+
+// Healthy is nil while the topic takes records, as far as Run sees.
+func (w *Writer) Healthy() error { return w.writer.Healthy() }
+
 // Close ends the writer. What was not acknowledged is given up.
-func (w *Writer) Close() { w.client.Close() }
+func (w *Writer) Close() { w.writer.Close() }
 
 // Write writes a control and returns once all in-sync replicas have it. The
 // error is a *schemas.InvalidControlError, or wraps ErrRefused or
@@ -84,9 +91,10 @@ func (w *Writer) produce(ctx context.Context, key string, value []byte) (Place, 
 		err   error
 	}
 	answer := make(chan outcome, 1)
-	w.client.TryProduce(context.WithoutCancel(ctx), &kgo.Record{Topic: w.topic, Key: []byte(key), Value: value}, func(r *kgo.Record, err error) {
-		answer <- outcome{Place{r.Partition, r.Offset}, judge(err)}
-	})
+	w.writer.Produce(context.WithoutCancel(ctx), &kgo.Record{Topic: w.topic, Key: []byte(key), Value: value},
+		func(r *kgo.Record, err error) {
+			answer <- outcome{Place{r.Partition, r.Offset}, judge(err)}
+		})
 	select {
 	case got := <-answer:
 		if got.err != nil {
@@ -106,7 +114,8 @@ func judge(err error) error {
 		return nil
 	case errors.Is(err, kgo.ErrMaxBuffered):
 		return fmt.Errorf("%w: %w", ErrRefused, err)
-	case errors.As(err, &refused) && !errors.Is(err, kerr.RequestTimedOut) && !errors.Is(err, kerr.NotEnoughReplicasAfterAppend):
+	case errors.As(err, &refused) && !errors.Is(err, kerr.RequestTimedOut) &&
+		!errors.Is(err, kerr.NotEnoughReplicasAfterAppend):
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)

@@ -6,28 +6,25 @@ import (
 )
 
 const (
-	// MaxExact is the largest number of partitions for which a cursor names every
-	// offset. With more of them it has a [Base], so that it stays short.
+	// MaxExact is the largest number of partitions for which a cursor names every offset. With more of them it has a
+	// [Base], so that it stays short.
 	MaxExact = 40
-	// MaxPlaces is how many places a base can have. A cursor with that many has
-	// at most [MaxShortBytes] while offsets are below 2^40.
+	// MaxPlaces is how many places a base can have. A cursor with that many has at most [MaxShortBytes] while offsets
+	// are below 2^40.
 	MaxPlaces = 40
-	// MaxShortBytes is the longest text of a cursor with at most MaxExact
-	// partitions or with a base.
+	// MaxShortBytes is the longest text of a cursor with at most MaxExact partitions or with a base.
 	MaxShortBytes = 512
 )
 
-// Base is a place in many partitions in few bytes: where each was at a time, and
-// exact offsets for some.
+// Base is a place in many partitions in few bytes: where each was at a time, and exact offsets for some.
 type Base struct {
-	// Time is milliseconds since 1970. A partition that has no place begins at
-	// its first record that the broker took at this time or later.
+	// Time is milliseconds since 1970. A partition that has no place begins at its first record that the broker took at
+	// this time or later.
 	Time int64
 	// Partitions is how many there were; later ones begin at their start.
 	Partitions int
-	// Sum is what the offsets at Time add up to over all partitions. Deleted
-	// records, and clocks of brokers that go back, can only raise an offset that
-	// is looked up again: if the sum is the same, each of them is.
+	// Sum is what the offsets at Time add up to over all partitions. Deleted records, and clocks of brokers that go
+	// back, can only raise an offset that is looked up again: if the sum is the same, each of them is.
 	Sum int64
 	// Places are the exact ones, ascending by partition.
 	Places []Place
@@ -39,8 +36,8 @@ type Place struct {
 	Next      int64
 }
 
-// append appends time, count, sum, and the places: how many, then for each the
-// partitions passed over and the signed difference to the offset before it.
+// append appends time, count, sum, and the places: how many, then for each the partitions passed over and the signed
+// difference to the offset before it.
 func (b *Base) append(to []byte) []byte {
 	to = binary.AppendUvarint(to, uint64(b.Time))
 	to = binary.AppendUvarint(to, uint64(b.Partitions))

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Bounds of a cursor. They keep a hostile one from costing more than its own
-// length: [Parse] allocates nothing before it has checked them.
+// Bounds of a cursor. They keep a hostile one from costing more than its own length: [Parse] allocates nothing before
+// it has checked them.
 const (
 	// MaxTextBytes is the longest text that Parse looks at.
 	MaxTextBytes = 8 << 10
@@ -20,15 +20,14 @@ const (
 	MaxLaneBytes = 64
 )
 
-// Form of the bytes under the base64: version, flags, [lane, partition,
-// offset], then in version 1 the partition count and the offsets, each as the
-// signed difference to the one before it, and in version 2 the [Base].
-// Partitions of one topic tend to be about as long as each other, so the
-// differences are shorter than the offsets.
+// Form of the bytes under the base64: version, flags, [log], [lane, partition, offset], then in version 1 the partition
+// count and the offsets, each as the signed difference to the one before it, and in version 2 the [Base]. Partitions of
+// one topic tend to be about as long as each other, so the differences are shorter than the offsets.
 const (
 	version1 = 1
 	version2 = 2
 	hasTask  = 1 << 0
+	hasLog   = 1 << 1
 )
 
 // ErrInvalid is the root of every error of [Parse].
@@ -36,13 +35,13 @@ var ErrInvalid = errors.New("invalid cursor")
 
 // Cursor is a place in the history of all tasks.
 type Cursor struct {
-	// Events is the next offset to read of each task-events partition; the
-	// index is the partition.
+	// Log is which log the offsets are of, zero if that is not known, as in cursors of older releases.
+	Log LogName
+	// Events is the next offset to read of each task-events partition; the index is the partition.
 	Events []int64
 	// Base is set instead of Events where there are many partitions.
 	Base *Base
-	// Task is where the record of a task stands on its lane, nil if the cursor
-	// is not the answer to a submission.
+	// Task is where the record of a task stands on its lane, nil if the cursor is not the answer to a submission.
 	Task *TaskPosition
 }
 
@@ -53,8 +52,8 @@ type TaskPosition struct {
 	Offset    int64
 }
 
-// String is the wire form. Offsets below zero and lanes longer than
-// [MaxLaneBytes] do not exist in Kafka; they would be refused by [Parse].
+// String is the wire form. Offsets below zero and lanes longer than [MaxLaneBytes] do not exist in Kafka; they would be
+// refused by [Parse].
 func (c Cursor) String() string {
 	var room [MaxShortBytes]byte
 	return string(c.Append(room[:0]))
@@ -71,10 +70,18 @@ func (c Cursor) append(b []byte) []byte {
 	if c.Base != nil {
 		version = version2
 	}
-	if c.Task == nil {
-		b = append(b, version, 0)
-	} else {
-		b = append(b, version, hasTask)
+	var flags byte
+	if c.Task != nil {
+		flags |= hasTask
+	}
+	if c.Log != 0 {
+		flags |= hasLog
+	}
+	b = append(b, version, flags)
+	if c.Log != 0 {
+		b = binary.BigEndian.AppendUint32(b, uint32(c.Log))
+	}
+	if c.Task != nil {
 		b = binary.AppendUvarint(b, uint64(len(c.Task.Lane)))
 		b = append(b, c.Task.Lane...)
 		b = binary.AppendUvarint(b, uint64(c.Task.Partition))
@@ -92,8 +99,8 @@ func (c Cursor) append(b []byte) []byte {
 	return b
 }
 
-// Parse reads the form that [Cursor.String] wrote. Its errors wrap
-// [ErrInvalid] and never quote more than a few bytes of the text.
+// Parse reads the form that [Cursor.String] wrote. Its errors wrap [ErrInvalid] and never quote more than a few bytes
+// of the text.
 func Parse(text string) (Cursor, error) {
 	if text == "" {
 		return Cursor{}, fmt.Errorf("%w: it is empty", ErrInvalid)
@@ -107,7 +114,8 @@ func Parse(text string) (Cursor, error) {
 		return Cursor{}, fmt.Errorf("%w: %.20q is not the text of one, pass it back unchanged", ErrInvalid, text)
 	}
 	if b[0] != version1 && b[0] != version2 {
-		return Cursor{}, fmt.Errorf("%w: version %d, this release reads versions %d and %d", ErrInvalid, b[0], version1, version2)
+		return Cursor{}, fmt.Errorf("%w: version %d, this release reads versions %d and %d", ErrInvalid, b[0], version1,
+			version2)
 	}
 	p := parser{rest: b[1:]}
 	c := p.cursor(b[0])
@@ -120,8 +128,7 @@ func Parse(text string) (Cursor, error) {
 	return c, nil
 }
 
-// parser consumes the bytes; after the first error everything it returns is
-// zero.
+// parser consumes the bytes; after the first error everything it returns is zero.
 type parser struct {
 	rest []byte
 	err  error
@@ -133,8 +140,11 @@ func (p *parser) cursor(version byte) Cursor {
 	if p.err != nil {
 		return c
 	}
-	if flags[0]&^hasTask != 0 {
+	if flags[0]&^(hasTask|hasLog) != 0 {
 		p.fail("unknown flags %#x", flags[0])
+	}
+	if flags[0]&hasLog != 0 {
+		c.Log = p.log()
 	}
 	if flags[0]&hasTask != 0 {
 		c.Task = p.task()
@@ -145,6 +155,18 @@ func (p *parser) cursor(version byte) Cursor {
 		c.Events = p.events()
 	}
 	return c
+}
+
+func (p *parser) log() LogName {
+	name := p.take(logNameBytes)
+	if p.err != nil {
+		return 0
+	}
+	log := LogName(binary.BigEndian.Uint32(name))
+	if log == 0 {
+		p.fail("damaged, pass it back unchanged")
+	}
+	return log
 }
 
 func (p *parser) task() *TaskPosition {
@@ -179,8 +201,7 @@ func (p *parser) next(previous int64) int64 {
 	if p.err != nil || !p.minimal(n) {
 		return 0
 	}
-	// previous is never negative, so the sum can only overflow upward, to a
-	// negative number.
+	// previous is never negative, so the sum can only overflow upward, to a negative number.
 	if previous+delta < 0 {
 		p.fail("an offset is out of range")
 		return 0
@@ -202,8 +223,8 @@ func (p *parser) uvarint(most uint64, what string) uint64 {
 	return v
 }
 
-// minimal refuses a varint of n bytes that is cut off, too long, or padded:
-// one place has exactly one text, so cursors can be compared as strings.
+// minimal refuses a varint of n bytes that is cut off, too long, or padded: one place has exactly one text, so cursors
+// can be compared as strings.
 func (p *parser) minimal(n int) bool {
 	if n <= 0 || n > 1 && p.rest[n-1] == 0 {
 		p.fail("cut off or damaged, pass it back unchanged")

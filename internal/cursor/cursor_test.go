@@ -9,27 +9,31 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/aiecs/tasklane/internal/cursor"
+	"github.com/aiecs/tasklane/internal/rapidtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, rapidtest.Checks) }
 
 func TestRoundTrip(t *testing.T) {
 	tests := map[string]cursor.Cursor{
-		"zero":           {},
-		"one partition":  {Events: []int64{0}},
-		"eight equal":    {Events: []int64{7, 7, 7, 7, 7, 7, 7, 7}},
-		"up and down":    {Events: []int64{100, 0, 1 << 40, 3}},
-		"extremes":       {Events: []int64{math.MaxInt64, 0, math.MaxInt64}},
-		"with a task":    {Events: []int64{1, 2}, Task: &cursor.TaskPosition{Lane: "fast", Partition: 3, Offset: 17}},
-		"task alone":     {Task: &cursor.TaskPosition{Lane: "gpu", Partition: math.MaxInt32, Offset: math.MaxInt64}},
-		"nameless lane":  {Task: &cursor.TaskPosition{}},
-		"longest lane":   {Task: &cursor.TaskPosition{Lane: strings.Repeat("x", cursor.MaxLaneBytes)}},
-		"a base":         {Base: &cursor.Base{Time: 1_800_000_000_000, Partitions: 1000, Sum: 1 << 50, Places: []cursor.Place{{Partition: 0, Next: 7}, {Partition: 1, Next: 5}, {Partition: 999, Next: 1 << 40}}}},
+		"zero":          {},
+		"one partition": {Events: []int64{0}},
+		"eight equal":   {Events: []int64{7, 7, 7, 7, 7, 7, 7, 7}},
+		"up and down":   {Events: []int64{100, 0, 1 << 40, 3}},
+		"extremes":      {Events: []int64{math.MaxInt64, 0, math.MaxInt64}},
+		"with a task":   {Events: []int64{1, 2}, Task: &cursor.TaskPosition{Lane: "fast", Partition: 3, Offset: 17}},
+		"task alone":    {Task: &cursor.TaskPosition{Lane: "gpu", Partition: math.MaxInt32, Offset: math.MaxInt64}},
+		"nameless lane": {Task: &cursor.TaskPosition{}},
+		"longest lane":  {Task: &cursor.TaskPosition{Lane: strings.Repeat("x", cursor.MaxLaneBytes)}},
+		"a base": {Base: &cursor.Base{Time: 1_800_000_000_000, Partitions: 1000, Sum: 1 << 50,
+			Places: []cursor.Place{{Partition: 0, Next: 7}, {Partition: 1, Next: 5}, {Partition: 999, Next: 1 << 40}}}},
 		"base and task":  {Base: &cursor.Base{Partitions: 50}, Task: &cursor.TaskPosition{Lane: "fast"}},
+		"a log's name":   {Log: 7, Events: []int64{1, 2}},
+		"all there is":   {Log: math.MaxUint32, Events: []int64{1}, Task: &cursor.TaskPosition{Lane: "fast", Offset: 1}},
+		"base of a log":  {Log: 1 << 31, Base: &cursor.Base{Partitions: 50}},
 		"most partition": {Events: make([]int64, 6000)},
 	}
 	for name, want := range tests {
@@ -56,6 +60,7 @@ func TestEveryCursorComesBack(t *testing.T) {
 		if len(want.Events) == 0 {
 			want.Events = nil
 		}
+		want.Log = cursor.LogName(rapid.Uint32().Draw(t, "log"))
 		if rapid.Bool().Draw(t, "hasBase") {
 			want.Events, want.Base = nil, drawBase(t, cursor.MaxPartitions, math.MaxInt64)
 		}
@@ -78,9 +83,11 @@ func TestEveryCursorComesBack(t *testing.T) {
 
 func drawBase(t *rapid.T, partitions int, most int64) *cursor.Base {
 	b := &cursor.Base{
-		Time: rapid.Int64Range(0, most).Draw(t, "time"), Partitions: partitions, Sum: rapid.Int64Range(0, most).Draw(t, "sum"),
+		Time: rapid.Int64Range(0, most).Draw(t, "time"), Partitions: partitions,
+		Sum: rapid.Int64Range(0, most).Draw(t, "sum"),
 	}
-	at := rapid.SliceOfNDistinct(rapid.Int32Range(0, int32(partitions-1)), 0, cursor.MaxPlaces, rapid.ID[int32]).Draw(t, "partitions")
+	at := rapid.SliceOfNDistinct(rapid.Int32Range(0, int32(partitions-1)), 0, cursor.MaxPlaces, rapid.ID[int32]).Draw(t,
+		"partitions")
 	slices.Sort(at)
 	for _, p := range at {
 		b.Places = append(b.Places, cursor.Place{Partition: p, Next: rapid.Int64Range(0, most).Draw(t, "offset")})
@@ -92,7 +99,7 @@ func drawBase(t *rapid.T, partitions int, most int64) *cursor.Base {
 // longest offsets there are.
 func TestBaseIsShort(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := cursor.Cursor{Base: drawBase(t, 1000, 1<<40-1)}
+		c := cursor.Cursor{Log: math.MaxUint32, Base: drawBase(t, 1000, 1<<40-1)}
 		c.Base.Sum = rapid.Int64Range(0, math.MaxInt64).Draw(t, "total")
 		if text := c.String(); len(text) > cursor.MaxShortBytes {
 			t.Fatalf("%d bytes: %s", len(text), text)
@@ -102,7 +109,7 @@ func TestBaseIsShort(t *testing.T) {
 	for i := range longest {
 		longest[i] = int64(i%2) * (1<<40 - 1)
 	}
-	if text := (cursor.Cursor{Events: longest}).String(); len(text) > cursor.MaxShortBytes {
+	if text := (cursor.Cursor{Log: math.MaxUint32, Events: longest}).String(); len(text) > cursor.MaxShortBytes {
 		t.Errorf("%d partitions take %d bytes", len(longest), len(text))
 	}
 }
@@ -133,7 +140,9 @@ func TestParseRefuses(t *testing.T) {
 		"place below zero":   {raw(2, 0, 0, 3, 0, 1, 0, 1), "out of range"},
 		"base and more":      {raw(2, 0, 0, 3, 0, 0, 0), "1 bytes too many"},
 		"version alone":      {raw(1), "cut off"},
-		"unknown flags":      {raw(1, 2, 0), "unknown flags"},
+		"unknown flags":      {raw(1, 4, 0), "unknown flags"},
+		"log cut off":        {raw(1, 2, 0, 0, 1), "cut off"},
+		"log without a name": {raw(1, 2, 0, 0, 0, 0, 0), "damaged"},
 		"no count":           {raw(1, 0), "cut off"},
 		"trailing bytes":     {raw(1, 0, 0, 9), "1 bytes too many"},
 		"count without data": {raw(1, 0, 5, 0), "5 partitions in 1 bytes"},
@@ -165,12 +174,29 @@ var maxVarint = []byte{0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0
 
 var endless = []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
+// Releases before names were in cursors wrote none, and theirs are still read.
+func TestCursorWithoutALogIsOfAny(t *testing.T) {
+	old, err := cursor.Parse("AQAIBBQTAAAUEwA")
+	if err != nil || old.Log != 0 || len(old.Events) != 8 {
+		t.Fatalf("an old cursor is read as %+v, %v", old, err)
+	}
+	here, there := cursor.NameLog([16]byte{1}), cursor.NameLog([16]byte{2})
+	if old.Log.Other(here) || here.Other(0) || here.Other(here) || !here.Other(there) || !there.Other(here) {
+		t.Error("only two names that are known and differ are of different logs")
+	}
+	if cursor.NameLog([16]byte{}) != 0 || here == 0 || here == there {
+		t.Errorf("names %d and %d", here, there)
+	}
+}
+
 func FuzzParse(f *testing.F) {
+	f.Add(cursor.Cursor{Log: 9, Events: []int64{1}}.String())
 	f.Add("")
 	f.Add("AQAA")
 	f.Add(cursor.Cursor{Events: []int64{1, 2, 3}}.String())
 	f.Add(cursor.Cursor{Events: []int64{9}, Task: &cursor.TaskPosition{Lane: "heavy", Partition: 1, Offset: 2}}.String())
-	f.Add(cursor.Cursor{Base: &cursor.Base{Time: 5, Partitions: 100, Sum: 7, Places: []cursor.Place{{Partition: 3, Next: 9}, {Partition: 7, Next: 2}}}}.String())
+	f.Add(cursor.Cursor{Base: &cursor.Base{Time: 5, Partitions: 100, Sum: 7,
+		Places: []cursor.Place{{Partition: 3, Next: 9}, {Partition: 7, Next: 2}}}}.String())
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := cursor.Parse(text)
 		if err != nil {
@@ -200,7 +226,8 @@ func FuzzParse(f *testing.F) {
 }
 
 func BenchmarkString(b *testing.B) {
-	c := cursor.Cursor{Events: []int64{1_000_000, 1_000_100, 999_000, 1_000_020, 1_000_000, 1_000_400, 1_000_000, 1_000_000}}
+	c := cursor.Cursor{Events: []int64{1_000_000, 1_000_100, 999_000, 1_000_020, 1_000_000, 1_000_400, 1_000_000,
+		1_000_000}}
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = c.String()

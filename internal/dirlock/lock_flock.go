@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/aiecs/tasklane/internal/datadir"
 	"github.com/aiecs/tasklane/internal/pace"
 )
 
@@ -35,7 +36,7 @@ type Lock struct {
 // The file <role>.lock stays behind; only the kernel's lock on it counts, and the
 // kernel drops that when the process ends, however it ends.
 func Take(ctx context.Context, dir, role string) (*Lock, error) {
-	file, err := os.OpenFile(filepath.Join(dir, role+".lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	file, err := datadir.OpenFile(filepath.Join(dir, role+".lock"), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("open lock of data directory: %w", err)
 	}

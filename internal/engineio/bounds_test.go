@@ -67,8 +67,10 @@ func TestRefusals(t *testing.T) {
 			if err := json.Unmarshal([]byte(text), &p, json.MatchCaseInsensitiveNames(true)); err != nil {
 				t.Fatalf("%q: %q: %v", query, text, err)
 			}
-			if got != status || p.Status != status || p.Code != code || p.Message != p.Title || !strings.Contains(p.Title+": "+p.Detail, says) {
-				t.Errorf("%s %q was answered %d %s, want %d with code %d that says %q", method, query, got, text, status, code, says)
+			if got != status || p.Status != status || p.Code != code || p.Message != p.Title ||
+				!strings.Contains(p.Title+": "+p.Detail, says) {
+				t.Errorf("%s %q was answered %d %s, want %d with code %d that says %q", method, query, got, text, status, code,
+					says)
 			}
 		}
 		check("GET", "?EIO=4&transport=polling", 503, 3, "Try again later")

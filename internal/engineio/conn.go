@@ -17,8 +17,7 @@ const (
 	WebSocket Transport = "websocket"
 )
 
-// Conn is the connection of one client, over whichever transport. Its methods
-// may be called by several goroutines.
+// Conn is the connection of one client, over whichever transport. Its methods may be called by several goroutines.
 type Conn struct {
 	id     string
 	server *Server
@@ -28,35 +27,32 @@ type Conn struct {
 	// room has space for one signal: the outbox was taken from.
 	room chan struct{}
 
-	// hearing keeps calls of the listener apart. It is taken before mu.
-	hearing  sync.Mutex
-	listener Listener
+	// delivering keeps calls of the listener apart. It is taken before mu.
+	delivering sync.Mutex
+	listener   Listener
 
 	mu  sync.Mutex
 	out outbox
-	// wake has space for one signal to whoever takes from the outbox: a poll or
-	// the WebSocket's writer. A change of transport closes it and makes another.
+	// wake has space for one signal to whoever takes from the outbox: a poll or the WebSocket's writer. A change of
+	// transport closes it and makes another.
 	wake      chan struct{}
 	transport Transport
 	// polling and posting say that such a request is under way.
 	polling, posting bool
-	// upgrading is whether a WebSocket tries to take over, and probed whether it
-	// has been told that it can: polls are then answered at once.
+	// upgrading is whether a WebSocket tries to take over, and probed whether it has been told that it can: polls are
+	// then answered at once.
 	upgrading, probed bool
-	// pinged is whether the answer to a ping is awaited; timer is for both the
-	// next ping and the answer.
+	// pinged is whether the answer to a ping is awaited; timer is for both the next ping and the answer.
 	pinged bool
 	timer  *time.Timer
-	// farewell is set once the connection takes no more messages: it ends when
-	// the outbox is empty.
+	// farewell is set once the connection takes no more messages: it ends when the outbox is empty.
 	farewell *farewell
-	// why is set when the connection has ended, and parting what a poll that
-	// waits is still given then.
+	// why is set when the connection has ended, and parting what a poll that waits is still given then.
 	why     error
 	parting kind
 	code    int // of the WebSocket's close frame
-	// owed says that the client has closed the connection and that its poll has
-	// not come yet: the two travel on different TCP connections.
+	// owed says that the client has closed the connection and that its poll has not come yet: the two travel on
+	// different TCP connections.
 	owed bool
 }
 
@@ -80,9 +76,8 @@ func (c *Conn) Transport() Transport {
 	return c.transport
 }
 
-// Send queues messages for the client, one after the other with nothing between
-// them. It waits while too much waits already, until ctx or the connection ends.
-// The data must not be changed afterwards.
+// Send queues messages for the client, one after the other with nothing between them. It waits while too much waits
+// already, until ctx or the connection ends. The data must not be changed afterwards.
 func (c *Conn) Send(ctx context.Context, messages ...Message) error {
 	packets := make([]packet, len(messages))
 	for i, m := range messages {
@@ -129,11 +124,10 @@ func (c *Conn) push(packets ...packet) {
 	signal(c.wake)
 }
 
-// End ends the connection once what was sent has been taken by the client, for
-// which it has the given time; with none it ends at once. A WebSocket is closed
-// with the code and the error's text; a client that polls is told that the
-// connection is not known any more, so clients of both kinds come back. Only the
-// first call counts, except that one without time cuts the time of another short.
+// End ends the connection once what was sent has been taken by the client, for which it has the given time; with none
+// it ends at once. A WebSocket is closed with the code and the error's text; a client that polls is told that the
+// connection is not known any more, so clients of both kinds come back. Only the first call counts, except that one
+// without time cuts the time of another short.
 func (c *Conn) End(linger time.Duration, code int, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -166,15 +160,14 @@ func (c *Conn) end(code int, why error, parting kind) {
 	c.timer.Stop()
 	c.out = outbox{}
 	c.cancel(why)
-	go c.bury(why)
+	go c.reportClosed(why)
 }
 
-// bury tells the listener, when no message is being heard any more, and gives
-// the connection's place back.
-func (c *Conn) bury(why error) {
+// reportClosed tells the listener, when no message is being heard any more, and gives the connection's place back.
+func (c *Conn) reportClosed(why error) {
 	defer c.server.leave(c)
-	c.hearing.Lock()
-	defer c.hearing.Unlock()
+	c.delivering.Lock()
+	defer c.delivering.Unlock()
 	if c.listener != nil {
 		c.listener.Closed(why)
 	}
@@ -182,16 +175,15 @@ func (c *Conn) bury(why error) {
 	owed := c.owed
 	c.mu.Unlock()
 	if owed {
-		<-time.After(overtaken)
+		<-time.After(rememberClosed)
 	}
 }
 
-// overtaken is how long a closed connection is remembered for the poll that its
-// client sent before it said goodbye.
-const overtaken = 50 * time.Millisecond
+// rememberClosed is how long a closed connection is remembered for the poll that its client sent before it said
+// goodbye.
+const rememberClosed = 50 * time.Millisecond
 
-// beat is the timer's: it asks for a sign of life, or ends what gave none or
-// did not take the last words.
+// beat is the timer's: it asks for a sign of life, or ends what gave none or did not take the last words.
 func (c *Conn) beat() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -222,12 +214,11 @@ func (c *Conn) answered() {
 	}
 }
 
-// hear handles one packet of the client. It reports why the connection is over
-// if it is.
-func (c *Conn) hear(p packet) error {
+// handle takes one packet of the client. It reports why the connection is over if it is.
+func (c *Conn) handle(p packet) error {
 	switch p.kind {
 	case kindMessage:
-		return c.listen(p)
+		return c.deliver(p)
 	case kindPong:
 		c.answered()
 		return nil
@@ -237,19 +228,19 @@ func (c *Conn) hear(p packet) error {
 	case kindNoop, kindUpgrade:
 		return nil // left over from an upgrade
 	}
-	return c.breach(fmt.Errorf("%w: a client must not send a packet of type %c here", ErrProtocol, p.kind))
+	return c.violated(fmt.Errorf("%w: a client must not send a packet of type %c here", ErrProtocol, p.kind))
 }
 
-// breach ends the connection of a client that does not keep to the protocol.
-func (c *Conn) breach(why error) error {
+// violated ends the connection of a client that does not keep to the protocol.
+func (c *Conn) violated(why error) error {
 	c.over(closePolicy, why, kindNone)
 	return why
 }
 
-// listen gives a message to the listener, unless the connection is over.
-func (c *Conn) listen(p packet) error {
-	c.hearing.Lock()
-	defer c.hearing.Unlock()
+// deliver gives a message to the listener, unless the connection is over.
+func (c *Conn) deliver(p packet) error {
+	c.delivering.Lock()
+	defer c.delivering.Unlock()
 	if c.ctx.Err() != nil {
 		return context.Cause(c.ctx)
 	}
@@ -260,8 +251,8 @@ func (c *Conn) listen(p packet) error {
 	return nil
 }
 
-// take moves packets out of the outbox for one write. Last says that these are
-// the connection's last words; the caller ends it when they are written.
+// take moves packets out of the outbox for one write. Last says that these are the connection's last words; the caller
+// ends it when they are written.
 func (c *Conn) take(batch []packet, count int) (_ []packet, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

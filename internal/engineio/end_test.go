@@ -118,7 +118,8 @@ func TestListenerRefuses(t *testing.T) {
 			return nil
 		}
 		k := w.Open(path)
-		if status, text := k.Post("4good\x1e4bad\x1e4after"); status != http.StatusBadRequest || !strings.Contains(text, "enough") {
+		if status, text := k.Post("4good\x1e4bad\x1e4after"); status != http.StatusBadRequest ||
+			!strings.Contains(text, "enough") {
 			t.Errorf("the post was answered %d %q", status, text)
 		}
 		if why := w.last().over(t); !errors.Is(why, errEnough) || w.last().heard() != "good bad" {
@@ -187,7 +188,8 @@ func TestShutdown(t *testing.T) {
 				t.Errorf("ended with %v", why)
 			}
 		}
-		if status, _ := w.Request(http.MethodGet, path+"?EIO=4&transport=polling", ""); status != http.StatusServiceUnavailable {
+		if status, _ := w.Request(http.MethodGet, path+"?EIO=4&transport=polling",
+			""); status != http.StatusServiceUnavailable {
 			t.Errorf("a client that comes after the end was answered %d", status)
 		}
 	})

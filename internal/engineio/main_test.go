@@ -8,13 +8,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/aiecs/tasklane/internal/engineio"
 	"github.com/aiecs/tasklane/internal/engineio/engineiotest"
+	"github.com/aiecs/tasklane/internal/rapidtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, rapidtest.Checks) }
 
 const path = "/engine.io/"
 

@@ -1,7 +1,7 @@
 package engineio
 
-// outbox is packets that wait for one client, in order. It is confined to its
-// connection's lock; the connection decides when it is full.
+// outbox is packets that wait for one client, in order. It is confined to its connection's lock; the connection decides
+// when it is full.
 type outbox struct {
 	packets []packet
 	bytes   int
@@ -14,8 +14,7 @@ func (o *outbox) push(packets ...packet) {
 	}
 }
 
-// take moves packets to batch: at most count, and none but the first past size
-// bytes.
+// take moves packets to batch: at most count, and none but the first past size bytes.
 func (o *outbox) take(batch []packet, count, size int) []packet {
 	taken, bytes := 0, 0
 	for taken < len(o.packets) && taken < count {

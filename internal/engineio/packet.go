@@ -57,8 +57,7 @@ var (
 	errControl = errors.New("a text message contains the packet separator")
 )
 
-// parsePacket reads a packet in the form of a WebSocket's text frame. The data
-// is not copied.
+// parsePacket reads a packet in the form of a WebSocket's text frame. The data is not copied.
 func parsePacket(text []byte) (packet, error) {
 	switch {
 	case len(text) == 0:
@@ -71,8 +70,7 @@ func parsePacket(text []byte) (packet, error) {
 	return packet{kind: kind(text[0]), data: text[1:]}, nil
 }
 
-// parsePayload visits the packets of a request's body until one cannot be read
-// or visit reports false.
+// parsePayload visits the packets of a request's body until one cannot be read or visit reports false.
 func parsePayload(body []byte, visit func(packet) bool) error {
 	for more := true; more; {
 		var part []byte
@@ -99,8 +97,8 @@ func parsePart(part []byte) (packet, error) {
 	return packet{kind: kindMessage, binary: true, data: data}, nil
 }
 
-// appendFrame appends the packet in the form of a WebSocket frame; a binary
-// message is its data alone, in a binary frame.
+// appendFrame appends the packet in the form of a WebSocket frame; a binary message is its data alone, in a binary
+// frame.
 func (p packet) appendFrame(dst []byte) []byte {
 	if !p.binary {
 		dst = append(dst, byte(p.kind))

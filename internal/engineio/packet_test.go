@@ -19,13 +19,14 @@ func readPayload(body []byte) (all []packet, err error) {
 func TestPayloads(t *testing.T) {
 	message := func(text string) packet { return packet{kind: kindMessage, data: []byte(text)} }
 	for body, want := range map[string][]packet{
-		"4":                       {message("")},
-		"4hello":                  {message("hello")},
-		"4hello\x1e2\x1e4world":   {message("hello"), {kind: kindPing, data: []byte{}}, message("world")},
-		"4hello\x1ebAQIDBA==":     {message("hello"), {kind: kindMessage, binary: true, data: []byte{1, 2, 3, 4}}},
-		"b":                       {{kind: kindMessage, binary: true}},
-		"2probe":                  {{kind: kindPing, data: []byte("probe")}},
-		"4b\x1e4\u20ac\x1e6\x1e1": {message("b"), message("€"), {kind: kindNoop, data: []byte{}}, {kind: kindClose, data: []byte{}}},
+		"4":                     {message("")},
+		"4hello":                {message("hello")},
+		"4hello\x1e2\x1e4world": {message("hello"), {kind: kindPing, data: []byte{}}, message("world")},
+		"4hello\x1ebAQIDBA==":   {message("hello"), {kind: kindMessage, binary: true, data: []byte{1, 2, 3, 4}}},
+		"b":                     {{kind: kindMessage, binary: true}},
+		"2probe":                {{kind: kindPing, data: []byte("probe")}},
+		"4b\x1e4\u20ac\x1e6\x1e1": {message("b"), message("€"), {kind: kindNoop, data: []byte{}},
+			{kind: kindClose, data: []byte{}}},
 	} {
 		got, err := readPayload([]byte(body))
 		if err != nil {
@@ -64,7 +65,8 @@ func TestPayloadIsLeft(t *testing.T) {
 
 func packets() *rapid.Generator[packet] {
 	return rapid.Custom(func(t *rapid.T) packet {
-		p := packet{kind: rapid.SampledFrom([]kind{kindOpen, kindClose, kindPing, kindPong, kindMessage, kindUpgrade, kindNoop}).Draw(t, "kind")}
+		p := packet{kind: rapid.SampledFrom([]kind{kindOpen, kindClose, kindPing, kindPong, kindMessage, kindUpgrade,
+			kindNoop}).Draw(t, "kind")}
 		if p.binary = p.kind == kindMessage && rapid.Bool().Draw(t, "binary"); p.binary {
 			p.data = rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")
 		} else {

@@ -7,10 +7,11 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/aiecs/tasklane/internal/httpedge"
 )
 
-// pollPackets is the most packets in the answer to one poll: the Python client
-// gives up at a payload of more than 16.
+// pollPackets is the most packets in the answer to one poll: the Python client gives up at a payload of more than 16.
 const pollPackets = 16
 
 var (
@@ -66,9 +67,8 @@ func (c *Conn) beginPoll() (wake <-chan struct{}, refused *RefusalError) {
 	return c.wake, nil
 }
 
-// polled is what the poll is answered with now, if anything. With an answer the
-// poll is over before that is written: the client's next request may be here
-// before the writer has returned.
+// polled is what the poll is answered with now, if anything. With an answer the poll is over before that is written:
+// the client's next request may be here before the writer has returned.
 func (c *Conn) polled() (packets []packet, last bool, refused *RefusalError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,17 +98,16 @@ func (c *Conn) lost(err error) {
 	c.over(closeNormal, why, kindNone)
 }
 
-// writePolled writes an answer at once, within the timeout. The deadline is
-// taken off again: the server's next answer on this TCP connection is not ours.
+// writePolled writes an answer at once, within the timeout. The deadline is taken off again: the server's next answer
+// on this TCP connection is not ours.
 func writePolled(w http.ResponseWriter, timeout time.Duration, body []byte) error {
-	control := http.NewResponseController(bare(w))
+	control := http.NewResponseController(httpedge.BareWriter(w))
 	// Writers that know no deadline are those of tests.
 	_ = control.SetWriteDeadline(time.Now().Add(timeout))
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store, no-transform")
-	h.Set("X-Content-Type-Options", "nosniff")
 	if _, err := w.Write(body); err != nil {
 		return fmt.Errorf("answer poll: %w", err)
 	}
@@ -117,18 +116,6 @@ func writePolled(w http.ResponseWriter, timeout time.Duration, body []byte) erro
 	}
 	_ = control.SetWriteDeadline(time.Time{})
 	return nil
-}
-
-// bare is the server's own writer: frameworks' wrappers keep the error of a
-// flush to themselves.
-func bare(w http.ResponseWriter) http.ResponseWriter {
-	for {
-		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return w
-		}
-		w = wrapper.Unwrap()
-	}
 }
 
 // servePost hears the packets in a request's body.
@@ -143,7 +130,7 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) *RefusalError {
 		return c.unread(err)
 	}
 	_ = control.SetReadDeadline(time.Time{})
-	err = c.hearAll(body)
+	err = c.handleAll(body)
 	c.endPost()
 	if err != nil && !errors.Is(err, ErrGone) {
 		return badRequest("The connection is closed: " + err.Error() + ".")
@@ -154,12 +141,11 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) *RefusalError {
 	return nil
 }
 
-// hearAll hears the packets of a payload, up to the one that ends the
-// connection.
-func (c *Conn) hearAll(body []byte) error {
+// handleAll handles the packets of a payload, up to the one that ends the connection.
+func (c *Conn) handleAll(body []byte) error {
 	var over error
-	if err := parsePayload(body, func(p packet) bool { over = c.hear(p); return over == nil }); err != nil {
-		return c.breach(fmt.Errorf("%w: %w", ErrProtocol, err))
+	if err := parsePayload(body, func(p packet) bool { over = c.handle(p); return over == nil }); err != nil {
+		return c.violated(fmt.Errorf("%w: %w", ErrProtocol, err))
 	}
 	return over
 }
@@ -180,16 +166,15 @@ func (c *Conn) beginPost() *RefusalError {
 	return nil
 }
 
-// endPost comes before the answer, as the client's next request may follow that
-// at once. A post that fails ends the connection instead.
+// endPost comes before the answer, as the client's next request may follow that at once. A post that fails ends the
+// connection instead.
 func (c *Conn) endPost() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.posting = false
 }
 
-// unread ends the connection after a body that could not be read: what follows
-// it would be out of order.
+// unread ends the connection after a body that could not be read: what follows it would be out of order.
 func (c *Conn) unread(err error) *RefusalError {
 	var tooBig *http.MaxBytesError
 	if errors.As(err, &tooBig) {

@@ -2,10 +2,13 @@ package engineio
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/aiecs/tasklane/internal/httpedge"
+	"github.com/aiecs/tasklane/internal/query"
 )
 
 // RefusalError is an error that is answered to a request.
@@ -37,8 +40,27 @@ func refuse(code int, title, detail string) *RefusalError {
 	return &RefusalError{Status: http.StatusBadRequest, Title: title, Detail: detail, code: code}
 }
 
+func wrongQuery(err error) *RefusalError {
+	refused := badRequest("The query cannot be read.")
+	var wrong *query.InvalidError
+	if errors.As(err, &wrong) {
+		refused.Detail = wrong.Detail
+	}
+	refused.Status = http.StatusUnprocessableEntity
+	return refused
+}
+
+// Reason is the kind of refusal in a word, for metrics.
+func (r *RefusalError) Reason() string {
+	if r.Status >= http.StatusInternalServerError {
+		return "unavailable"
+	}
+	return [...]string{"transport", "session", "method", "request", "forbidden", "version"}[r.code]
+}
+
 func unknownSession() *RefusalError {
-	return refuse(codeSession, "Session ID unknown", "The connection has ended or belongs to another server. Connect again.")
+	return refuse(codeSession, "Session ID unknown",
+		"The connection has ended or belongs to another server. Connect again.")
 }
 
 func changed() *RefusalError { return badRequest("The connection has changed to a WebSocket.") }
@@ -49,7 +71,8 @@ func badRequest(detail string) *RefusalError { return refuse(codeBadRequest, "Ba
 func refusalOf(err error) *RefusalError {
 	var given *RefusalError
 	if !errors.As(err, &given) {
-		return &RefusalError{Status: http.StatusInternalServerError, Title: "internal error", Detail: "The connection could not be opened.", code: codeBadRequest}
+		return &RefusalError{Status: http.StatusInternalServerError, Title: "internal error",
+			Detail: "The connection could not be opened.", code: codeBadRequest}
 	}
 	refused := *given
 	refused.code = codeBadRequest
@@ -59,28 +82,11 @@ func refusalOf(err error) *RefusalError {
 	return &refused
 }
 
-// write answers with a body that is both a problem (RFC 9457) and the object
-// that Engine.IO clients look for.
+// write answers with a body that is both a problem (RFC 9457) and the object that Engine.IO clients look for.
 func (r *RefusalError) write(w http.ResponseWriter) {
-	body, err := json.Marshal(struct {
-		Type    string `json:"type"`
-		Title   string `json:"title"`
-		Status  int    `json:"status"`
-		Detail  string `json:"detail"`
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-	}{"about:blank", r.Title, r.Status, r.Detail, r.code, r.Title})
-	if err != nil { // text that is not UTF-8
-		http.Error(w, http.StatusText(r.Status), r.Status)
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	if r.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(r.RetryAfter))
-	}
-	w.WriteHeader(r.Status)
-	_, _ = w.Write(body) // the client may be gone; there is nobody to tell
+	title, _ := json.Marshal(r.Title) // a constant
+	(&httpedge.Problem{
+		Title: r.Title, Status: r.Status, Detail: r.Detail, RetryAfter: r.RetryAfter,
+		More: fmt.Appendf(nil, `{"code":%d,"message":%s}`, r.code, title),
+	}).Write(w)
 }

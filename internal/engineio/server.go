@@ -9,11 +9,12 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/gorilla/websocket"
+
+	"github.com/aiecs/tasklane/internal/query"
 )
 
-// Server answers the requests of Engine.IO clients, as an [http.Handler] on any
-// path. Make one with [New], and call [Server.Close] when no more is to be
-// served.
+// Server answers the requests of Engine.IO clients, as an [http.Handler] on any path. Make one with [New], and call
+// [Server.Close] when no more is to be served.
 type Server struct {
 	cfg      Config
 	upgrader websocket.Upgrader
@@ -23,8 +24,7 @@ type Server struct {
 	conns  map[string]*Conn
 	// places counts connections, also those that are being accepted.
 	places int
-	// group is the connections and their goroutines; it does not grow once
-	// closed is set.
+	// group is the connections and their goroutines; it does not grow once closed is set.
 	group sync.WaitGroup
 }
 
@@ -64,9 +64,8 @@ func (s *Server) all() []*Conn {
 	return all
 }
 
-// Close ends all connections, each with the time given to take what was sent,
-// and returns when every goroutine of theirs has ended. Requests are refused
-// from here on.
+// Close ends all connections, each with the time given to take what was sent, and returns when every goroutine of
+// theirs has ended. Requests are refused from here on.
 func (s *Server) Close(linger time.Duration) {
 	s.mu.Lock()
 	s.closed = true
@@ -88,34 +87,43 @@ func (s *Server) spawn(f func()) bool {
 	return true
 }
 
-// ServeHTTP answers one request. Once a WebSocket is open it returns; the
-// connection has its own goroutines and holds on to nothing of the request.
+// ServeHTTP answers one request. Once a WebSocket is open it returns; the connection has its own goroutines and holds
+// on to nothing of the request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refused := s.serve(w, r); refused != nil {
+		s.cfg.Refused(refused)
 		refused.write(w)
 	}
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) *RefusalError {
-	query := r.URL.Query()
-	transport := Transport(query.Get("transport"))
+	// Clients may add parameters of their own. Those of the protocol have its refusals, also when they are empty.
+	said, err := query.ParseOpen(r.URL.RawQuery, s.cfg.Query...)
+	if err != nil {
+		return wrongQuery(err)
+	}
+	transport := Transport(said.Get("transport"))
 	switch {
 	case transport != Polling && transport != WebSocket:
 		return refuse(codeTransport, "Transport unknown", "The transport must be polling or websocket.")
-	case query.Get("EIO") != "4":
+	case said.Get("EIO") != "4":
 		return refuse(codeVersion, "Unsupported protocol version", "EIO must be 4: Socket.IO clients of version 3 and newer.")
-	case query.Has("j"):
+	case said.Has("j"):
 		return badRequest("JSONP is not supported; any browser of today can do without.")
 	case transport == WebSocket && !websocket.IsWebSocketUpgrade(r):
 		return badRequest("This transport begins with the handshake of a WebSocket.")
 	}
-	if !query.Has("sid") {
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "text/plain; charset=UTF-8") // what a GET would take or begin is not for it
+		return nil
+	}
+	if !said.Has("sid") {
 		if r.Method != http.MethodGet {
 			return refuse(codeMethod, "Bad handshake method", "A connection begins with a GET.")
 		}
 		return s.handshake(w, r, transport)
 	}
-	c := s.find(query.Get("sid"))
+	c := s.find(said.Get("sid"))
 	switch {
 	case c == nil:
 		return unknownSession()
@@ -170,7 +178,8 @@ func (s *Server) enter() *RefusalError {
 		return shuttingDown()
 	}
 	if s.places >= s.cfg.MaxSessions {
-		return &RefusalError{Status: http.StatusServiceUnavailable, Title: "too many connections", RetryAfter: 5, code: codeBadRequest,
+		return &RefusalError{Status: http.StatusServiceUnavailable, Title: "too many connections", RetryAfter: 5,
+			code:   codeBadRequest,
 			Detail: "All places of this instance are taken. Try again later."}
 	}
 	s.places++
@@ -187,7 +196,8 @@ func (s *Server) leave(c *Conn) {
 }
 
 func shuttingDown() *RefusalError {
-	return &RefusalError{Status: http.StatusServiceUnavailable, Title: "not available now", RetryAfter: 1, code: codeBadRequest,
+	return &RefusalError{Status: http.StatusServiceUnavailable, Title: "not available now", RetryAfter: 1,
+		code:   codeBadRequest,
 		Detail: "The server is stopping. Connect again."}
 }
 
@@ -211,11 +221,10 @@ func (s *Server) register(c *Conn) bool {
 	return !s.closed
 }
 
-// accept asks the application. The listener hears nothing meanwhile, not even
-// that the connection has ended.
+// accept asks the application. The listener hears nothing meanwhile, not even that the connection has ended.
 func (c *Conn) accept(r *http.Request) (err error) {
-	c.hearing.Lock()
-	defer c.hearing.Unlock()
+	c.delivering.Lock()
+	defer c.delivering.Unlock()
 	c.listener, err = c.server.cfg.Accept(c, r)
 	return err
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// serveUpgrade lets a WebSocket take over from polling. One that may not is
-// opened and closed: the client sees why, and the connection is as it was.
+// serveUpgrade lets a WebSocket take over from polling. One that may not is opened and closed: the client sees why, and
+// the connection is as it was.
 func (s *Server) serveUpgrade(c *Conn, w http.ResponseWriter, r *http.Request) {
 	ws, err := s.upgrader.Upgrade(w, r, nil)
 	if err != nil {
@@ -16,7 +16,7 @@ func (s *Server) serveUpgrade(c *Conn, w http.ResponseWriter, r *http.Request) {
 	}
 	k := &socket{Conn: c, ws: ws, readerDone: make(chan struct{})}
 	if !c.beginUpgrade() {
-		_ = sayGoodbye(ws, closePolicy, "the connection has a WebSocket")
+		_ = writeClose(ws, closePolicy, "the connection has a WebSocket")
 		k.close()
 		return
 	}
@@ -42,15 +42,15 @@ func (c *Conn) endUpgrade() {
 	c.upgrading, c.probed = false, false
 }
 
-// takeOver goes through the upgrade and is then the WebSocket's reader. A
-// WebSocket that fails before it has taken over leaves the client to its polls.
+// takeOver goes through the upgrade and is then the WebSocket's reader. A WebSocket that fails before it has taken over
+// leaves the client to its polls.
 func (k *socket) takeOver() {
 	// The connection may end while the WebSocket says nothing.
 	stop := context.AfterFunc(k.ctx, k.close)
 	if err := k.probe(); err != nil {
 		stop()
 		k.endUpgrade()
-		_ = sayGoodbye(k.ws, closePolicy, err.Error())
+		_ = writeClose(k.ws, closePolicy, err.Error())
 		k.close()
 		return
 	}
@@ -83,12 +83,11 @@ func (k *socket) probe() error {
 	return k.ws.SetReadDeadline(time.Time{})
 }
 
-// probeGrace is how long a poll may still wait after the probe: a client that
-// switches without waiting for its poll is told that the poll was in vain.
+// probeGrace is how long a poll may still wait after the probe: a client that switches without waiting for its poll is
+// told that the poll was in vain.
 const probeGrace = 50 * time.Millisecond
 
-// freePoll answers the poll that waits, and those to come: the client switches
-// only when it has none under way.
+// freePoll answers the poll that waits, and those to come: the client switches only when it has none under way.
 func (k *socket) freePoll() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

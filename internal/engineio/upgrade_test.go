@@ -46,7 +46,8 @@ func TestUpgradeKeepsOrder(t *testing.T) {
 // A WebSocket that does not go through with it leaves the client to its polls.
 func TestFailedUpgrade(t *testing.T) {
 	for name, said := range map[string][]string{
-		"nothing": {}, "no probe": {"4hello"}, "other ping": {"2prob"}, "no switch": {"2probe"}, "message instead": {"2probe", "4hello"}, "garbage": {"\xff"},
+		"nothing": {}, "no probe": {"4hello"}, "other ping": {"2prob"}, "no switch": {"2probe"},
+		"message instead": {"2probe", "4hello"}, "garbage": {"\xff"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inMemory(t, engineio.Config{UpgradeTimeout: time.Second}, func(t *testing.T, w *world) {

@@ -18,8 +18,8 @@ const (
 	closePolicy    = websocket.ClosePolicyViolation
 	closeTooBig    = websocket.CloseMessageTooBig
 
-	// goodbye is how long a client has to answer a close frame.
-	goodbye = time.Second
+	// closeGrace is how long a client has to answer a close frame.
+	closeGrace = time.Second
 	// readBuffer is small: clients say little.
 	readBuffer = 512
 	// framePackets is the most packets taken from the outbox at a time.
@@ -53,7 +53,7 @@ func (s *Server) openSocket(c *Conn, w http.ResponseWriter, r *http.Request) {
 	k := &socket{Conn: c, ws: ws, wake: c.wake, readerDone: make(chan struct{})}
 	if err := k.write(c.greeting()); err != nil || !s.spawn(k.writeAll) {
 		c.over(closeGoingAway, ErrShutdown, kindNone)
-		_ = sayGoodbye(ws, closeGoingAway, ErrShutdown.Error()) // if it can still be told
+		_ = writeClose(ws, closeGoingAway, ErrShutdown.Error()) // if it can still be told
 		k.close()
 		return
 	}
@@ -73,7 +73,7 @@ func (k *socket) readAll() {
 			k.ended(err)
 			return
 		}
-		if k.hear(p) != nil {
+		if k.handle(p) != nil {
 			k.drain()
 			return
 		}
@@ -110,20 +110,19 @@ func (k *socket) ended(err error) {
 	k.drain()
 }
 
-// drain reads on for a moment: closing with bytes unread would reset the TCP
-// connection and take the close frame from the client.
+// drain reads on for a moment: closing with bytes unread would reset the TCP connection and take the close frame from
+// the client.
 func (k *socket) drain() {
 	conn := k.ws.NetConn()
-	_ = conn.SetReadDeadline(time.Now().Add(goodbye))
+	_ = conn.SetReadDeadline(time.Now().Add(closeGrace))
 	_, _ = io.Copy(io.Discard, io.LimitReader(conn, 1<<20))
 }
 
-// writeAll sends what is queued until the connection ends, then closes the
-// WebSocket, which ends the reading side too.
+// writeAll sends what is queued until the connection ends, then closes the WebSocket, which ends the reading side too.
 func (k *socket) writeAll() {
 	defer k.close()
 	// A write that is under way when the connection ends must not hold that up.
-	stop := context.AfterFunc(k.ctx, func() { time.AfterFunc(2*goodbye, k.close) })
+	stop := context.AfterFunc(k.ctx, func() { time.AfterFunc(2*closeGrace, k.close) })
 	defer stop()
 	var batch []packet
 	for {
@@ -180,10 +179,10 @@ func (k *socket) bye() {
 	if errors.Is(why, ErrSlow) {
 		return // it would not read this either
 	}
-	if sayGoodbye(k.ws, code, why.Error()) != nil {
+	if writeClose(k.ws, code, why.Error()) != nil {
 		return
 	}
-	timer := time.NewTimer(goodbye)
+	timer := time.NewTimer(closeGrace)
 	defer timer.Stop()
 	select {
 	case <-k.readerDone:
@@ -191,10 +190,10 @@ func (k *socket) bye() {
 	}
 }
 
-// sayGoodbye sends a close frame, whose reason may have 123 bytes.
-func sayGoodbye(ws *websocket.Conn, code int, reason string) error {
+// writeClose sends a close frame, whose reason may have 123 bytes.
+func writeClose(ws *websocket.Conn, code int, reason string) error {
 	reason = strings.ToValidUTF8(reason[:min(len(reason), 123)], "")
-	err := ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(goodbye))
+	err := ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeGrace))
 	if err != nil && !errors.Is(err, websocket.ErrCloseSent) {
 		return fmt.Errorf("write close frame: %w", err)
 	}

@@ -2,24 +2,20 @@ package kafka
 
 import (
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/plugin/kslog"
 )
 
-// Bounds on what one client takes in. Together they keep what is fetched and not
-// yet polled under FetchMaxBytes * MaxConcurrentFetches = 64 MiB, more only by
-// what compression has saved.
+// Bounds on what one client takes in. Together they keep what is fetched and not yet polled under FetchMaxBytes *
+// MaxConcurrentFetches = 64 MiB, more only by what compression has saved.
 const (
 	// FetchMaxBytes bounds the answer to one fetch.
 	FetchMaxBytes = 8 << 20
-	// FetchMaxPartitionBytes bounds one partition's part of it, so that a
-	// partition with a backlog leaves room for the others. A single larger
-	// record still comes through.
+	// FetchMaxPartitionBytes bounds one partition's part of it, so that a partition with a backlog leaves room for
+	// the others. A single larger record still comes through.
 	FetchMaxPartitionBytes = 2 << 20
 	// MaxConcurrentFetches bounds the fetches under way or waiting to be polled.
 	MaxConcurrentFetches = 8
@@ -31,14 +27,12 @@ const (
 	maxReadBytes = 32 << 20
 )
 
-// FetchMaxWait is how long the broker holds a fetch for which there is nothing.
-// Records end the wait, but a partition that a reader takes up, or a topic that
-// is new, is fetched only after the fetch that is under way: kgo's own 5 s would
-// be the delay of the first event then.
+// FetchMaxWait is how long the broker holds a fetch for which there is nothing. Records end the wait, but a
+// partition that a reader takes up, or a topic that is new, is fetched only after the fetch that is under way: kgo's
+// own 5 s would be the delay of the first event then.
 const FetchMaxWait = 250 * time.Millisecond
 
 const (
-	dialTimeout = 5 * time.Second
 	// requestTimeout is how long a request other than produce and fetch is
 	// tried again before its caller gets the error.
 	requestTimeout = 10 * time.Second
@@ -48,6 +42,9 @@ const (
 	// a caller's own deadline is what bounds the retries.
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = time.Second
+	// metadataMaxAge is after how long a client that has no reason to looks at the
+	// cluster again all the same, and so sees partitions that were added.
+	metadataMaxAge = 5 * time.Second
 )
 
 // NewClient makes a client with the common options and then opts, which win. It
@@ -75,7 +72,7 @@ func (c Config) common() []kgo.Opt {
 	}
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
-		kgo.WithLogger(clientLogger(c.Logger)),
+		kgo.WithLogger(newClientLogger(c.Logger)),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxBytes(FetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(FetchMaxPartitionBytes),
@@ -84,11 +81,12 @@ func (c Config) common() []kgo.Opt {
 		kgo.MaxDecompressBatchBytes(MaxDecompressBytes),
 		kgo.BrokerMaxReadBytes(maxReadBytes),
 		kgo.MetadataMinAge(minAge),
+		kgo.MetadataMaxAge(metadataMaxAge),
 		kgo.RetryTimeoutFn(retryTimeout),
 		kgo.RetryBackoffFn(backoff),
-		// By default a connection that ends before its first answer is taken for a
-		// wrong setting of TLS or SASL, which there are none of here, and is not
-		// tried again: it would cost a group's member all its partitions.
+		// By default a connection that ends before its first answer is taken for a wrong setting of TLS or SASL and
+		// is not tried again: a broker's restart would cost a group's member all its partitions. Wrong settings are
+		// found by Reach, at the start.
 		kgo.AlwaysRetryEOF(),
 		// What the client does is in the product's own metrics.
 		kgo.DisableClientMetrics(),
@@ -96,10 +94,7 @@ func (c Config) common() []kgo.Opt {
 	if c.ClientID != "" {
 		opts = append(opts, kgo.ClientID(c.ClientID))
 	}
-	if c.Dialer != nil {
-		return append(opts, kgo.Dialer(c.Dialer))
-	}
-	return append(opts, kgo.DialTimeout(dialTimeout))
+	return append(opts, c.Security.Options(c.Dialer)...)
 }
 
 // retryTimeout is how long a request of this kind is retried.
@@ -119,20 +114,4 @@ func backoff(tries int) time.Duration {
 		wait = min(minBackoff<<max(tries-1, 0), maxBackoff)
 	}
 	return wait - rand.N(wait/5+1)
-}
-
-// warnLogger cuts kgo's messages at warn: its info level tells every rebalance
-// and metadata update.
-type warnLogger struct {
-	*kslog.Logger
-}
-
-// Level implements kgo.Logger.
-func (l warnLogger) Level() kgo.LogLevel { return min(l.Logger.Level(), kgo.LogLevelWarn) }
-
-func clientLogger(l *slog.Logger) kgo.Logger {
-	if l == nil {
-		l = slog.New(slog.DiscardHandler)
-	}
-	return warnLogger{kslog.New(l)}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/kafka/topology"
 	"github.com/aiecs/tasklane/internal/kafkatest"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -42,11 +43,11 @@ func TestConfigValidate(t *testing.T) {
 }
 
 func TestTopologyValidate(t *testing.T) {
-	good := kafka.Topology{Lanes: []string{"fast"}}
+	good := topology.Spec{Lanes: []string{"fast"}}
 	if err := good.Validate(); err != nil {
 		t.Error(err)
 	}
-	for name, bad := range map[string]kafka.Topology{
+	for name, bad := range map[string]topology.Spec{
 		"no lane":             {},
 		"negative partitions": {Lanes: good.Lanes, Partitions: -1},
 		"too many partitions": {Lanes: good.Lanes, Partitions: 1 << 20},
@@ -61,19 +62,20 @@ func TestTopologyValidate(t *testing.T) {
 // TestLargestRecordsFit sends a value of the largest size to every topic, with
 // a key and headers around it, and wants it back.
 func TestLargestRecordsFit(t *testing.T) {
-	b := setup(t)
-	if _, err := b.ensure(t); err != nil {
+	b := kafkatest.NewInstallation(t)
+	if _, err := b.Ensure(t); err != nil {
 		t.Fatal(err)
 	}
 	sizes := map[string]int{
-		b.topology.Topics.Lane("fast"):  schemas.MaxTaskBytes,
-		b.topology.Topics.Events():      schemas.MaxEventBytes,
-		b.topology.Topics.DeadLetters(): schemas.MaxDeadLetterBytes,
-		b.topology.Topics.Scheduled():   schemas.MaxTaskBytes,
+		b.Spec.Topics.Lane("fast"):  schemas.MaxTaskBytes,
+		b.Spec.Topics.Events():      schemas.MaxEventBytes,
+		b.Spec.Topics.DeadLetters(): schemas.MaxDeadLetterBytes,
+		b.Spec.Topics.Scheduled():   schemas.MaxTaskBytes,
 	}
-	brokers, _ := b.cl.OptValue(kgo.SeedBrokers).([]string)
+	brokers := b.Brokers()
 	for topic, size := range sizes {
-		cl := newClient(t, kafka.Config{Brokers: brokers}, append(kafka.ProducerOpts(), kgo.ConsumeTopics(topic))...)
+		cl := kafkatest.NewClient(t, kafka.Config{Brokers: brokers},
+			append(kafka.ProducerOpts(), kgo.ConsumeTopics(topic))...)
 		sent := &kgo.Record{
 			Topic: topic, Key: bytes.Repeat([]byte("k"), 800), Value: bytes.Repeat([]byte("v"), size),
 			Headers: []kgo.RecordHeader{{Key: "h", Value: bytes.Repeat([]byte("h"), 4096)}},
@@ -92,16 +94,16 @@ func TestLargestRecordsFit(t *testing.T) {
 // TestManyRecordsAtOnce fills batches: one larger than its topic takes would be
 // refused with all records in it.
 func TestManyRecordsAtOnce(t *testing.T) {
-	b := setup(t)
-	if _, err := b.ensure(t); err != nil {
+	b := kafkatest.NewInstallation(t)
+	if _, err := b.Ensure(t); err != nil {
 		t.Fatal(err)
 	}
-	brokers, _ := b.cl.OptValue(kgo.SeedBrokers).([]string)
-	cl := newClient(t, kafka.Config{Brokers: brokers}, kafka.ProducerOpts()...)
+	brokers := b.Brokers()
+	cl := kafkatest.NewClient(t, kafka.Config{Brokers: brokers}, kafka.ProducerOpts()...)
 	value := make([]byte, 64<<10)
 	var records []*kgo.Record
 	for range 100 {
-		for _, topic := range []string{b.topology.Topics.Lane("fast"), b.topology.Topics.Events()} {
+		for _, topic := range []string{b.Spec.Topics.Lane("fast"), b.Spec.Topics.Events()} {
 			records = append(records, &kgo.Record{Topic: topic, Value: value})
 		}
 	}
@@ -121,7 +123,7 @@ func (endsAtOnce) Read([]byte) (int, error) { return 0, io.EOF }
 func TestConnectionsThatEndAtOnce(t *testing.T) {
 	t.Parallel()
 	var opened atomic.Int32
-	cl := newClient(t, kafka.Config{
+	cl := kafkatest.NewClient(t, kafka.Config{
 		Brokers: []string{kafkatest.Start(t)},
 		Dialer: func(ctx context.Context, network, host string) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(ctx, network, host)

@@ -10,12 +10,13 @@ import (
 
 // Place is what a commit says of a partition.
 type Place struct {
-	Offset   int64
-	Metadata string
+	Offset int64
+	// LeaderEpoch is that of the records before the offset, -1 if it is not kept.
+	LeaderEpoch int32
+	Metadata    string
 }
 
-// Answers is what the coordinator says of a commit: an error, or nil, by
-// partition.
+// Answers is what the coordinator says of a commit: an error, or nil, by partition.
 type Answers map[int32]error
 
 // Committer commits a group member's places in a topic, one commit at a time: a
@@ -32,9 +33,8 @@ func NewCommitter(member *kgo.Client, topic string) *Committer {
 	return &Committer{client: member, topic: topic}
 }
 
-// Settle waits for the commit that is under way; false if it still is when ctx
-// ends. kgo may wait long beyond that for a broker that does not answer
-// (franz-go 1.22.2): whoever gives partitions up or stops goes on without it.
+// Settle waits for the commit that is under way; false if it still is when ctx ends. kgo may wait long beyond that
+// for a broker that does not answer (franz-go 1.22.2): whoever gives partitions up or stops goes on without it.
 func (c *Committer) Settle(ctx context.Context) bool {
 	if c.underWay == nil {
 		return true
@@ -48,9 +48,8 @@ func (c *Committer) Settle(ctx context.Context) bool {
 	}
 }
 
-// Commit commits places by partition, after the commit before has settled, and
-// settles. answered gets the answers, or why there are none; it has been called
-// if Commit returns true, and may be called later if not.
+// Commit commits places by partition, after the commit before has settled, and settles. answered gets the answers,
+// or why there are none; it has been called if Commit returns true, and may be called later if not.
 func (c *Committer) Commit(ctx context.Context, places map[int32]Place, answered func(Answers, error)) bool {
 	done := make(chan struct{})
 	c.underWay = done
@@ -64,7 +63,7 @@ func (c *Committer) Commit(ctx context.Context, places map[int32]Place, answered
 func (c *Committer) commit(ctx context.Context, places map[int32]Place, answered func(Answers, error)) {
 	offsets := make(map[int32]kgo.EpochOffset, len(places))
 	for partition, place := range places {
-		offsets[partition] = kgo.EpochOffset{Epoch: -1, Offset: place.Offset}
+		offsets[partition] = kgo.EpochOffset{Epoch: place.LeaderEpoch, Offset: place.Offset}
 	}
 	ctx = kgo.PreCommitFnContext(ctx, func(request *kmsg.OffsetCommitRequest) error {
 		addMetadata(request, places)

@@ -16,11 +16,10 @@ import (
 func TestCommitter(t *testing.T) {
 	t.Parallel()
 	brokers, name := kafkatest.Start(t), kafkatest.Prefix(t)
-	admin := kadm.NewClient(kafkatest.Client(t, brokers))
-	if _, err := admin.CreateTopic(t.Context(), 2, 1, nil, name); err != nil {
-		t.Fatal(err)
-	}
-	assigned, joined := context.WithTimeout(t.Context(), 30*time.Second)
+	client := kafkatest.Client(t, brokers)
+	kafkatest.CreateTopic(t, client, name, 2, nil)
+	admin := kadm.NewClient(client)
+	assigned, joined := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer joined()
 	member := kafkatest.Client(t, brokers, kgo.ConsumerGroup(name), kgo.ConsumeTopics(name), kgo.DisableAutoCommit(),
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { joined() }))
@@ -28,7 +27,8 @@ func TestCommitter(t *testing.T) {
 		t.Fatal("the member was not assigned anything")
 	}
 	committer := kafka.NewCommitter(member, name)
-	places := map[int32]kafka.Place{0: {Offset: 3, Metadata: "three"}, 1: {Offset: 0, Metadata: "none"}}
+	places := map[int32]kafka.Place{0: {Offset: 3, LeaderEpoch: 7, Metadata: "three"},
+		1: {Offset: 0, LeaderEpoch: -1, Metadata: "none"}}
 	var taken int
 	settled := committer.Commit(t.Context(), places, func(answers kafka.Answers, err error) {
 		if err != nil {

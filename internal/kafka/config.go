@@ -1,19 +1,37 @@
 package kafka
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/aiecs/tasklane/internal/kafka/security"
 )
 
-// DefaultMetadataMinAge is how long a client waits between two looks at the
-// cluster. It bounds how long a produce to a new topic, or one after a leader
-// has moved, stands still.
+// DefaultMetadataMinAge is how long a client waits between two looks at the cluster. It bounds how long a produce to
+// a new topic, or one after a leader has moved, stands still.
 const DefaultMetadataMinAge = 100 * time.Millisecond
+
+// What [Config.Security] is made of, for the roles.
+type (
+	// Security is TLS and SASL.
+	Security = security.Security
+	// SecurityConfig is their settings.
+	SecurityConfig = security.Config
+	// TokenClient is the client of a token issuer.
+	TokenClient = security.TokenClient
+	// Dialer opens connections.
+	Dialer = security.Dialer
+)
+
+// NewSecurity is security.New: it checks settings and reads their files, and connects to nothing.
+func NewSecurity(c SecurityConfig) (*Security, error) {
+	return security.New(c) //nolint:wrapcheck // it says which setting
+}
 
 // Config is what a role has to say about its client.
 type Config struct {
@@ -21,12 +39,14 @@ type Config struct {
 	Brokers []string
 	// ClientID is the name in the brokers' logs, metrics and quotas.
 	ClientID string
+	// Security is how client and brokers prove who they are; nil for not at all.
+	Security *security.Security
 	// Logger receives warnings and errors of the client; nil discards them.
 	Logger *slog.Logger
 	// MetadataMinAge is at least 10 ms; 0 means DefaultMetadataMinAge.
 	MetadataMinAge time.Duration
 	// Dialer opens the connections; nil uses TCP. Tests put faults here.
-	Dialer func(ctx context.Context, network, host string) (net.Conn, error)
+	Dialer security.Dialer
 }
 
 // Validate reports the first thing that is wrong.
@@ -47,6 +67,10 @@ func (c Config) Validate() error {
 
 // checkAddr wants host:port with a port that can be dialled.
 func checkAddr(addr string) error {
+	if scheme, _, is := strings.Cut(addr, "://"); is { // behind it may stand a password
+		return fmt.Errorf("broker %s://…: want host:port of a Kafka broker, without a scheme, for example 127.0.0.1:9092",
+			scheme)
+	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || host == "" {
 		return fmt.Errorf("broker %q: want host:port, for example 127.0.0.1:9092", addr)

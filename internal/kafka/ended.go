@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -12,7 +11,7 @@ import (
 // them with their reason, from what the client gets over by itself, which is nil.
 func Ended(topic string, err error) error {
 	switch {
-	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID), errors.Is(err, kerr.UnknownTopicOrPartition):
+	case IsGone(err):
 		return fmt.Errorf("topic %s is gone or was made anew: %w", topic, err)
 	case errors.Is(err, kgo.ErrClientClosed):
 		return err

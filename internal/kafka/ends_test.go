@@ -20,9 +20,7 @@ func TestReadableEnds(t *testing.T) {
 	if _, err := kafka.ReadableEnds(t.Context(), admin, topic); !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		t.Errorf("without the topic: %v, want %v", err, kerr.UnknownTopicOrPartition)
 	}
-	if _, err := admin.CreateTopic(t.Context(), 2, 1, nil, topic); err != nil {
-		t.Fatal(err)
-	}
+	kafkatest.CreateTopic(t, client, topic, 2, nil)
 	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 1}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}

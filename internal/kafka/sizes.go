@@ -6,17 +6,15 @@ import (
 	"github.com/aiecs/tasklane/schemas"
 )
 
-// Room for what is around the bytes that schemas counts: headers, key, and the
-// batch that a record travels in. The producer leaves half of it to the broker,
-// whose own reckoning of a batch differs by some bytes.
+// Room for what is around the bytes that schemas counts: headers, key, and the batch that a record travels in. The
+// producer leaves half of it to the broker, whose own reckoning of a batch differs by some bytes.
 const (
 	sizeSlackBytes     = 64 << 10
 	producerSlackBytes = sizeSlackBytes / 2
 )
 
-// takesEvents reports whether a topic carries tasks inside something else and
-// so needs twice the room. The names are compared from the end because the
-// prefix is not known everywhere a size is needed.
+// takesEvents reports whether a topic carries tasks inside something else and so needs twice the room. The names are
+// compared from the end because the prefix is not known everywhere a size is needed.
 func takesEvents(topic string) bool {
 	var plain schemas.Topics
 	for _, name := range []string{plain.Events(), plain.DeadLetters(), plain.Scheduled(), plain.Webhooks()} {
@@ -40,7 +38,7 @@ func maxBatchBytes(topic string) int32 {
 	return int32(valueBytes(topic) + producerSlackBytes)
 }
 
-// maxMessageBytes is the topic's max.message.bytes.
-func maxMessageBytes(topic string) int {
+// MaxMessageBytes is a topic's max.message.bytes.
+func MaxMessageBytes(topic string) int {
 	return valueBytes(topic) + sizeSlackBytes
 }

@@ -4,12 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/aiecs/tasklane/internal/kafkatest"
+	"github.com/aiecs/tasklane/internal/rapidtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, 0) }
 
 func TestStartGivesABrokerThatAnswers(t *testing.T) {
 	cl := kafkatest.Client(t, kafkatest.Start(t))

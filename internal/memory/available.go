@@ -20,7 +20,8 @@ func availableIn(root fs.FS) int64 {
 			continue
 		}
 		// "max" is no limit, and no number; version 1 says so by one that is huge.
-		if n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64); err == nil && n > 0 && (least == 0 || n < least) {
+		if n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64); err == nil && n > 0 &&
+			(least == 0 || n < least) {
 			least = n
 		}
 	}

@@ -1,6 +1,7 @@
 package mutation
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 )
@@ -12,6 +13,7 @@ const switchFile = "mutation_switch.go"
 // them, and the one that holds the switch.
 func (s Suite) overlay(dir fs.FS) (map[string]string, error) {
 	schemas := map[string]*schema{}
+	var bad []error
 	for i := range s.Mutants {
 		m := &s.Mutants[i]
 		done := map[string]bool{}
@@ -21,14 +23,18 @@ func (s Suite) overlay(dir fs.FS) (map[string]string, error) {
 			}
 			done[e[0]] = true
 			if err := m.addTo(schemas, i+1, dir, e[0]); err != nil {
-				return nil, fmt.Errorf("%s: %w", m.Rule, err)
+				bad = append(bad, fmt.Errorf("%s: %w", m.Rule, err))
 			}
 		}
+	}
+	if len(bad) > 0 {
+		return nil, errors.Join(bad...)
 	}
 	files := map[string]string{}
 	for name, one := range schemas {
 		files[name] = one.render()
-		files[switchFile] = fmt.Sprintf("package %s\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\nvar %s, _ = strconv.Atoi(os.Getenv(%q))\n",
+		files[switchFile] = fmt.Sprintf("package %s\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\nvar %s, _ = "+
+			"strconv.Atoi(os.Getenv(%q))\n",
 			one.pkg, switchName, SwitchEnv)
 	}
 	return files, nil

@@ -45,7 +45,8 @@ func TestOverlayHoldsEveryMutant(t *testing.T) {
 	}
 	text := files["sum.go"]
 	for _, want := range []string{
-		"func (s *sum) add(values ...int) int {if mutationSwitch == 1 { return s.add_mutant1(values...) }; if mutationSwitch == 3 { return s.add_mutant3(values...) }; \n",
+		"func (s *sum) add(values ...int) int {if mutationSwitch == 1 { return s.add_mutant1(values...) }; if " +
+			"mutationSwitch == 3 { return s.add_mutant3(values...) }; \n",
 		"func (s *sum) clear() {if mutationSwitch == 2 { s.clear_mutant2(); return };  s.n = 0 }",
 		"s.n -= v", "s.n = zero()", "range values[1:]", "func zero() int",
 	} {
@@ -62,7 +63,8 @@ func TestOverlayHoldsEveryMutant(t *testing.T) {
 	if line := set.Position(size.Pos()).Line; size.Name.Name != "size" || line != 15 {
 		t.Errorf("%s stands in line %d, want size in 15", size.Name.Name, line)
 	}
-	if _, err := parser.ParseFile(set, switchFile, files[switchFile], 0); err != nil || !strings.Contains(files[switchFile], "package sums") {
+	if _, err := parser.ParseFile(set, switchFile, files[switchFile], 0); err != nil ||
+		!strings.Contains(files[switchFile], "package sums") {
 		t.Errorf("the switch: %v\n%s", err, files[switchFile])
 	}
 }
@@ -94,7 +96,8 @@ func TestVerdict(t *testing.T) {
 		name, output, said string
 		failed             bool
 	}{
-		{"a failure", "--- FAIL: TestA (0.00s)\n    --- FAIL: TestA/b (0.00s)\n        a_test.go:7: 17 states\n        a_test.go:9: I1: two ends\nFAIL\n", "TestA/b: I1: two ends", true},
+		{"a failure", "--- FAIL: TestA (0.00s)\n    --- FAIL: TestA/b (0.00s)\n        a_test.go:7: 17 states\n        " +
+			"a_test.go:9: I1: two ends\nFAIL\n", "TestA/b: I1: two ends", true},
 		{"a panic", "panic: index out of range\n\ngoroutine 7 [running]:\n", ": panic: index out of range", true},
 		{"a time-out", "panic: test timed out after 2m0s\n--- FAIL: TestA (0.00s)\n", "", false},
 		{"no test failed", "goleak: Errors on successful test run\n", ": ", false},

@@ -94,7 +94,8 @@ func (s Suite) build(t *testing.T) string {
 	}
 	write(t, filepath.Join(dir, "overlay.json"), list)
 	binary := filepath.Join(dir, "mutants.test")
-	command := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".")
+	command := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", filepath.Join(dir, "overlay.json"), "-o",
+		binary, ".")
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}

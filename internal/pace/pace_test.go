@@ -35,7 +35,8 @@ func TestBackoff(t *testing.T) {
 			b.Wait(t.Context())
 			pauses = append(pauses, time.Since(began))
 		}
-		want := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second, time.Second, 2 * time.Second}
+		want := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second, time.Second,
+			2 * time.Second}
 		if !slices.Equal(pauses, want) {
 			t.Errorf("pauses %v, want %v", pauses, want)
 		}

@@ -17,19 +17,19 @@ func BenchmarkTakeAndDone(b *testing.B) {
 		{"400k_items_100k_users_of_a_capped_service", 400_000, 100_000, true},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
-			q := New(Config{Slots: 16})
+			q := New(Config[any]{Slots: 16})
 			if bench.rule {
 				q.SetRule(Service, "", Rule{MaxRunning: 4})
 			}
 			for n := range bench.items {
-				q.Push(&Item{User: fmt.Sprint(n % bench.users), Service: "s", Priority: n % 11})
+				q.Push(&Item[any]{User: fmt.Sprint(n % bench.users), Service: "s", Priority: n % 11})
 			}
 			if bench.rule { // others, whom the cap does not concern
 				for n := range bench.items / 10 {
-					q.Push(&Item{User: fmt.Sprint(n % bench.users), Service: "free", Priority: n % 11})
+					q.Push(&Item[any]{User: fmt.Sprint(n % bench.users), Service: "free", Priority: n % 11})
 				}
 			}
-			var running []*Item
+			var running []*Item[any]
 			b.ReportAllocs()
 			for b.Loop() {
 				i, _ := q.Take(b.Context())

@@ -9,14 +9,14 @@ import "time"
 //
 // Naming a task name for the first time, and for the last, looks at everything
 // queued; all other changes are cheap.
-func (q *Queue) SetRule(kind Kind, name string, r Rule) {
+func (q *Queue[T]) SetRule(kind Kind, name string, r Rule) {
 	q.mu.Lock()
 	q.setRule(kind, name, r, q.now())
 	q.mu.Unlock()
 	q.signal()
 }
 
-func (q *Queue) setRule(kind Kind, name string, r Rule, now time.Time) {
+func (q *Queue[T]) setRule(kind Kind, name string, r Rule, now time.Time) {
 	key := ruleKey{kind, name}
 	if r == (Rule{}) {
 		delete(q.rules, key)
@@ -40,7 +40,7 @@ func (q *Queue) setRule(kind Kind, name string, r Rule, now time.Time) {
 	q.refillAll(now)
 }
 
-func (q *Queue) ruleUsers(name string, now time.Time) {
+func (q *Queue[T]) ruleUsers(name string, now time.Time) {
 	for user, u := range q.users {
 		if name == "" || user == name {
 			q.change(&u.limit, q.ruleOf(User, user))
@@ -51,26 +51,26 @@ func (q *Queue) ruleUsers(name string, now time.Time) {
 
 // ruleTask sorts what is queued anew when a task name becomes one that has
 // classes of its own, or is one no longer.
-func (q *Queue) ruleTask(name string, r Rule, now time.Time) {
+func (q *Queue[T]) ruleTask(name string, r Rule, now time.Time) {
 	l := q.tasks[name]
 	switch {
 	case l != nil && r != (Rule{}):
 		q.change(l, r)
 	case l != nil:
-		if q.sleeping.holds(l) {
-			q.sleeping.remove(l)
+		if q.sleeping.Holds(l) {
+			q.sleeping.Remove(l)
 		}
 		delete(q.tasks, name)
 		q.sort(name, now)
 	case r != (Rule{}):
-		q.tasks[name] = &limit{rule: r}
+		q.tasks[name] = &limit[T]{rule: r}
 		q.sort(name, now)
 	}
 }
 
 // sort moves the items of a task name into the classes they belong to now.
-func (q *Queue) sort(name string, now time.Time) {
-	var moved []*Item
+func (q *Queue[T]) sort(name string, now time.Time) {
+	var moved []*Item[T]
 	for i := q.items.first; i != nil; i = i.next {
 		if i.Task == name && i.state == stateQueued {
 			q.unqueue(i, now)
@@ -100,18 +100,18 @@ func (q *Queue) sort(name string, now time.Time) {
 }
 
 // change gives a limit another rule. A bucket starts full.
-func (q *Queue) change(l *limit, r Rule) {
+func (q *Queue[T]) change(l *limit[T], r Rule) {
 	if r.MaxStartsPerS != l.rule.MaxStartsPerS {
 		l.full = time.Time{}
-		if q.sleeping.holds(l) {
-			q.sleeping.remove(l)
+		if q.sleeping.Holds(l) {
+			q.sleeping.Remove(l)
 		}
 	}
 	l.rule = r
 }
 
 // ruleOf is the rule of a user or service, or the one for all.
-func (q *Queue) ruleOf(kind Kind, name string) Rule {
+func (q *Queue[T]) ruleOf(kind Kind, name string) Rule {
 	if r, ok := q.rules[ruleKey{kind, name}]; ok {
 		return r
 	}

@@ -17,11 +17,11 @@ type fataler interface {
 // bench is a queue in virtual time, stepped by hand.
 type bench struct {
 	t   fataler
-	q   *Queue
+	q   *Queue[any]
 	now time.Time
 }
 
-func newBench(t fataler, c Config) *bench {
+func newBench(t fataler, c Config[any]) *bench {
 	b := &bench{t: t, q: New(c), now: time.Unix(1_000_000, 0)}
 	b.q.now = func() time.Time { return b.now }
 	return b
@@ -29,12 +29,12 @@ func newBench(t fataler, c Config) *bench {
 
 func (b *bench) push(user string, priority, count int) {
 	for range count {
-		b.q.push(&Item{User: user, Service: "s", Priority: priority, At: b.now}, b.now)
+		b.q.push(&Item[any]{User: user, Service: "s", Priority: priority, At: b.now}, b.now)
 	}
 }
 
 // take takes the next item, nil if none may run.
-func (b *bench) take() *Item {
+func (b *bench) take() *Item[any] {
 	for {
 		s := b.q.next(b.now)
 		if s.item != nil || !s.again && len(s.dropped) == 0 {
@@ -44,7 +44,7 @@ func (b *bench) take() *Item {
 }
 
 // run takes the next item and ends it at once.
-func (b *bench) run() *Item {
+func (b *bench) run() *Item[any] {
 	b.t.Helper()
 	i := b.take()
 	if i == nil {
@@ -57,7 +57,7 @@ func (b *bench) run() *Item {
 // TestNewcomerDoesNotWaitForABacklog: a user who submits a hundred tasks beside
 // one who has 20,000 waits, for each, at most twice the turns of being alone.
 func TestNewcomerDoesNotWaitForABacklog(t *testing.T) {
-	b := newBench(t, Config{Slots: 1})
+	b := newBench(t, Config[any]{Slots: 1})
 	b.push("busy", 5, 20_000)
 	for range 1000 {
 		b.run()
@@ -91,7 +91,7 @@ func TestPriorityOvertakesABacklog(t *testing.T) {
 		{"one's of 20,000 who was served this moment", 20_000, "u9999", 10_000, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			b := newBench(t, Config{Slots: 1})
+			b := newBench(t, Config[any]{Slots: 1})
 			for n := range 20_000 {
 				b.push(fmt.Sprint("u", n%test.users), 1, 1)
 			}
@@ -112,7 +112,7 @@ func TestPriorityOvertakesABacklog(t *testing.T) {
 // priority + 1.
 func TestSharesAreByPriority(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := newBench(t, Config{Slots: 1})
+		b := newBench(t, Config[any]{Slots: 1})
 		priorities := rapid.SliceOfN(rapid.IntRange(0, 10), 2, 6).Draw(t, "priorities")
 		weights := 0
 		for n, p := range priorities {
@@ -129,7 +129,8 @@ func TestSharesAreByPriority(t *testing.T) {
 		}
 		for n, p := range priorities {
 			want := float64(turns*(p+1)) / float64(weights)
-			if got := float64(served[fmt.Sprint(n)]); got < want-float64(len(priorities))-1 || got > want+float64(len(priorities))+1 {
+			if got := float64(served[fmt.Sprint(n)]); got < want-float64(len(priorities))-1 ||
+				got > want+float64(len(priorities))+1 {
 				t.Fatalf("priorities %v were served %v", priorities, served)
 			}
 		}
@@ -141,7 +142,7 @@ func TestSharesAreByPriority(t *testing.T) {
 // mean. The head start does not come back to one who only goes away and returns.
 func TestHeadStart(t *testing.T) {
 	const slots, tasks = 10, 100
-	b := newBench(t, Config{Slots: slots})
+	b := newBench(t, Config[any]{Slots: slots})
 	b.push("busy", 5, 20_000)
 	round := func() (started int) {
 		for i := b.take(); i != nil; i = b.take() {
@@ -180,7 +181,7 @@ func TestHeadStart(t *testing.T) {
 // comes and goes.
 func TestNoUserIsPassedTooOften(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := newBench(t, Config{Slots: 1})
+		b := newBench(t, Config[any]{Slots: 1})
 		mine := rapid.IntRange(0, 10).Draw(t, "mine")
 		prior := rapid.IntRange(0, 50).Draw(t, "prior")
 		push := func() {
@@ -213,7 +214,7 @@ func TestNoUserIsPassedTooOften(t *testing.T) {
 // TestComingAndGoingEarnsNothing: a user who always has one task queued gets no
 // more turns than those who have many.
 func TestComingAndGoingEarnsNothing(t *testing.T) {
-	b := newBench(t, Config{Slots: 1})
+	b := newBench(t, Config[any]{Slots: 1})
 	for n := range 10 {
 		b.push(fmt.Sprint("u", n), n, 1000)
 	}
@@ -233,7 +234,7 @@ func TestComingAndGoingEarnsNothing(t *testing.T) {
 // TestAgingStartsTheOldest: a task of priority 0 runs behind a stream of its
 // user's tasks of priority 10 once it has waited for ten agings.
 func TestAgingStartsTheOldest(t *testing.T) {
-	b := newBench(t, Config{Slots: 1})
+	b := newBench(t, Config[any]{Slots: 1})
 	b.push("u", 0, 1)
 	for second := range 400 {
 		b.push("u", 10, 1)
@@ -251,9 +252,9 @@ func TestAgingStartsTheOldest(t *testing.T) {
 // TestPriorityCountsUnderACap: what a full service has put aside comes back in
 // the order of turns.
 func TestPriorityCountsUnderACap(t *testing.T) {
-	b := newBench(t, Config{Slots: 10})
+	b := newBench(t, Config[any]{Slots: 10})
 	b.q.SetRule(Service, "", Rule{MaxRunning: 1})
-	running := func() *Item { b.push("first", 1, 1); return b.take() }()
+	running := func() *Item[any] { b.push("first", 1, 1); return b.take() }()
 	for n := range 1000 {
 		b.push(fmt.Sprint("u", n), 1, 1)
 	}
@@ -273,17 +274,17 @@ func TestPriorityCountsUnderACap(t *testing.T) {
 
 // TestUsersTakeTurnsUnderACap: a full service's places go around.
 func TestUsersTakeTurnsUnderACap(t *testing.T) {
-	b := newBench(t, Config{Slots: 10})
+	b := newBench(t, Config[any]{Slots: 10})
 	b.q.SetRule(Service, "", Rule{MaxRunning: 2})
 	for _, user := range []string{"a", "b", "c", "d"} {
 		b.push(user, 5, 100)
 	}
 	served := map[string]int{}
-	running := []*Item{b.take(), b.take()}
+	running := []*Item[any]{b.take(), b.take()}
 	for range 200 {
 		served[running[0].User]++
 		b.q.done(running[0], b.now)
-		running = []*Item{running[1], b.take()}
+		running = []*Item[any]{running[1], b.take()}
 	}
 	for user, n := range served {
 		if n < 48 || n > 52 {
@@ -294,11 +295,11 @@ func TestUsersTakeTurnsUnderACap(t *testing.T) {
 
 // TestCappedUserBlocksNobody, nor does a paused service.
 func TestCappedUserBlocksNobody(t *testing.T) {
-	b := newBench(t, Config{Slots: 10})
+	b := newBench(t, Config[any]{Slots: 10})
 	b.q.SetRule(User, "", Rule{MaxRunning: 2})
 	b.push("busy", 10, 20_000)
 	b.push("other", 0, 1)
-	b.q.push(&Item{User: "third", Service: "paused"}, b.now)
+	b.q.push(&Item[any]{User: "third", Service: "paused"}, b.now)
 	b.q.SetRule(Service, "paused", Rule{Blocked: true})
 	served := map[string]int{}
 	for i := b.take(); i != nil; i = b.take() {
@@ -308,7 +309,8 @@ func TestCappedUserBlocksNobody(t *testing.T) {
 		t.Errorf("started %v", served)
 	}
 	stats := b.q.Stats()
-	if stats.Parked[ByUserRule] != 19_998 || stats.Parked[ByServiceRule] != 1 || stats.Queued != 19_999 || stats.SlotsFree != 7 {
+	if stats.Parked[ByUserRule] != 19_998 || stats.Parked[ByServiceRule] != 1 || stats.Queued != 19_999 ||
+		stats.SlotsFree != 7 {
 		t.Errorf("stats %+v", stats)
 	}
 	b.q.SetRule(Service, "paused", Rule{})
@@ -320,16 +322,16 @@ func TestCappedUserBlocksNobody(t *testing.T) {
 // TestBigItemIsNotStarved: it lets as many small ones pass as there are slots,
 // then slots are kept for it.
 func TestBigItemIsNotStarved(t *testing.T) {
-	b := newBench(t, Config{Slots: 4})
+	b := newBench(t, Config[any]{Slots: 4})
 	b.push("small", 5, 100)
 	for range 12 { // the head start
 		b.run()
 	}
-	var running []*Item
+	var running []*Item[any]
 	for range 4 {
 		running = append(running, b.take())
 	}
-	b.q.push(&Item{User: "big", Service: "s", Priority: 10, Cost: 3}, b.now)
+	b.q.push(&Item[any]{User: "big", Service: "s", Priority: 10, Cost: 3}, b.now)
 	for passed := 0; ; passed++ {
 		b.q.done(running[0], b.now)
 		running = running[1:]
@@ -351,12 +353,12 @@ func TestBigItemIsNotStarved(t *testing.T) {
 // TestBigItemsDoNotStarveTheSmall: between two users of equal priority, slots
 // are shared, not starts.
 func TestBigItemsDoNotStarveTheSmall(t *testing.T) {
-	b := newBench(t, Config{Slots: 4})
+	b := newBench(t, Config[any]{Slots: 4})
 	for range 500 {
-		b.q.push(&Item{User: "big", Service: "s", Priority: 5, Cost: 4}, b.now)
+		b.q.push(&Item[any]{User: "big", Service: "s", Priority: 5, Cost: 4}, b.now)
 	}
 	b.push("small", 5, 2000)
-	var running []*Item
+	var running []*Item[any]
 	slots := map[string]int{}
 	for range 1000 {
 		for i := b.take(); i != nil; i = b.take() {

@@ -1,19 +1,23 @@
 package runqueue
 
-import "time"
+import (
+	"time"
+
+	"github.com/aiecs/tasklane/internal/heap"
+)
 
 // class is what decides together with its user whether an item may start: items
 // of one class may all start, or none of them may.
-type class struct {
+type class[T any] struct {
 	key     classKey
 	cost    int
 	suspect bool
-	service *limit
-	task    *limit // nil if no rule names the task
+	service *limit[T]
+	task    *limit[T] // nil if no rule names the task
 
 	// parked are the flows that wait for the class, in the order of their turns.
 	// reachable counts those that do not, and whose user is ready.
-	parked    heap[parked]
+	parked    heap.Heap[parked[T]]
 	reachable int
 }
 
@@ -25,30 +29,30 @@ type classKey struct {
 
 // flow is what a user has queued of one class; in an ordered queue, of all. It
 // stands among its user's flows or, parked, among its class's.
-type flow struct {
-	user   *user
-	class  *class
-	items  heap[turn]
+type flow[T any] struct {
+	user   *user[T]
+	class  *class[T]
+	items  heap.Heap[turn[T]]
 	parked bool
 	key    int64 // virtual time of its turn, when it was parked
 	at     int
 }
 
-func (f *flow) before(o *flow) bool { return f.items.top().before(o.items.top()) }
-func (f *flow) place() *int         { return &f.at }
+func (f *flow[T]) Before(o *flow[T]) bool { return f.items.Top().Before(o.items.Top()) }
+func (f *flow[T]) Place() *int            { return &f.at }
 
 // parked is a flow in the order of its turn.
-type parked struct{ *flow }
+type parked[T any] struct{ *flow[T] }
 
-func (p parked) before(o parked) bool {
+func (p parked[T]) Before(o parked[T]) bool {
 	if p.key != o.key {
 		return p.key < o.key
 	}
-	return p.items.top().seq < o.items.top().seq
+	return p.items.Top().seq < o.items.Top().seq
 }
 
 // classOf is the class of an item.
-func (q *Queue) classOf(i *Item) *class {
+func (q *Queue[T]) classOf(i *Item[T]) *class[T] {
 	key := classKey{service: i.Service, cost: i.Cost, suspect: i.Suspect}
 	if q.tasks[i.Task] != nil {
 		key.task = i.Task
@@ -56,9 +60,9 @@ func (q *Queue) classOf(i *Item) *class {
 	if c := q.classByKey[key]; c != nil {
 		return c
 	}
-	c := &class{key: key, cost: key.cost, suspect: key.suspect, service: q.services[i.Service], task: q.tasks[i.Task]}
+	c := &class[T]{key: key, cost: key.cost, suspect: key.suspect, service: q.services[i.Service], task: q.tasks[i.Task]}
 	if c.service == nil {
-		c.service = &limit{rule: q.ruleOf(Service, i.Service)}
+		c.service = &limit[T]{rule: q.ruleOf(Service, i.Service)}
 		q.services[i.Service] = c.service
 	}
 	q.classByKey[key] = c
@@ -67,12 +71,12 @@ func (q *Queue) classOf(i *Item) *class {
 }
 
 // allowed reports whether the class's rules let an item start.
-func (c *class) allowed(now time.Time) bool {
+func (c *class[T]) allowed(now time.Time) bool {
 	return c.service.room(now) > 0 && (c.task == nil || c.task.room(now) > 0)
 }
 
 // capacity is how many of a class's flows are worth trying now.
-func (q *Queue) capacity(c *class, now time.Time) int {
+func (q *Queue[T]) capacity(c *class[T], now time.Time) int {
 	n := c.service.room(now)
 	if c.task != nil {
 		n = min(n, c.task.room(now))
@@ -91,17 +95,17 @@ func (q *Queue) capacity(c *class, now time.Time) int {
 }
 
 // enqueue puts a due item into its user's flow.
-func (q *Queue) enqueue(i *Item, now time.Time) {
+func (q *Queue[T]) enqueue(i *Item[T], now time.Time) {
 	u := q.userOf(i.User)
 	i.state, i.user, i.class = stateQueued, u, q.classOf(i)
 	f := u.flowOf(i.class, q.config.Ordered)
 	isNew := f == nil
 	if isNew {
-		f = &flow{user: u, class: i.class}
+		f = &flow[T]{user: u, class: i.class}
 		u.all = append(u.all, f)
 	}
 	i.flow = f
-	f.items.push(i.turn())
+	f.items.Push(i.turn())
 	u.items++
 	if isNew {
 		q.attach(f, now)
@@ -112,18 +116,18 @@ func (q *Queue) enqueue(i *Item, now time.Time) {
 }
 
 // unqueue takes an item out of its flow.
-func (q *Queue) unqueue(i *Item, now time.Time) {
+func (q *Queue[T]) unqueue(i *Item[T], now time.Time) {
 	f, u := i.flow, i.user
-	f.items.remove(i.turn())
+	f.items.Remove(i.turn())
 	u.items--
 	i.flow = nil
-	if f.items.len() > 0 {
+	if f.items.Len() > 0 {
 		q.refresh(f, now)
 	} else {
 		q.detachEmpty(f)
 		q.refill(f.class, now)
 	}
-	if q.reserved.flow == f && (f.items.len() == 0 || f.class != q.reserved.class) {
+	if q.reserved.flow == f && (f.items.Len() == 0 || f.class != q.reserved.class) {
 		q.unreserve(now)
 	}
 	q.settle(u, now)
@@ -131,39 +135,39 @@ func (q *Queue) unqueue(i *Item, now time.Time) {
 
 // attach puts a flow where it belongs: among its user's, or aside if the class is
 // closed.
-func (q *Queue) attach(f *flow, now time.Time) {
+func (q *Queue[T]) attach(f *flow[T], now time.Time) {
 	if q.capacity(f.class, now) == 0 {
 		q.park(f, now)
 		return
 	}
-	f.user.flows.push(f)
-	if q.ready.holds(f.user.standing()) {
+	f.user.flows.Push(f)
+	if q.ready.Holds(f.user.standing()) {
 		f.class.reachable++
 	}
 }
 
 // park puts a flow that stands nowhere aside until its class is open.
-func (q *Queue) park(f *flow, now time.Time) {
+func (q *Queue[T]) park(f *flow[T], now time.Time) {
 	f.parked = true
-	f.key = max(f.user.begin, q.clock) + f.items.top().price()
-	f.class.parked.push(parked{f})
+	f.key = max(f.user.begin, q.clock) + f.items.Top().price()
+	f.class.parked.Push(parked[T]{f})
 	q.sleepClass(f.class, now)
 }
 
 // detach takes a flow away from where it stands.
-func (q *Queue) detach(f *flow) {
+func (q *Queue[T]) detach(f *flow[T]) {
 	if f.parked {
-		f.class.parked.remove(parked{f})
+		f.class.parked.Remove(parked[T]{f})
 		f.parked = false
 		return
 	}
-	f.user.flows.remove(f)
-	if q.ready.holds(f.user.standing()) {
+	f.user.flows.Remove(f)
+	if q.ready.Holds(f.user.standing()) {
 		f.class.reachable--
 	}
 }
 
-func (q *Queue) detachEmpty(f *flow) {
+func (q *Queue[T]) detachEmpty(f *flow[T]) {
 	u := f.user
 	q.detach(f)
 	for at := range u.all {
@@ -178,8 +182,8 @@ func (q *Queue) detachEmpty(f *flow) {
 }
 
 // refresh moves a flow whose first item may have changed.
-func (q *Queue) refresh(f *flow, now time.Time) {
-	top := f.items.top()
+func (q *Queue[T]) refresh(f *flow[T], now time.Time) {
+	top := f.items.Top()
 	switch was := f.class; {
 	case was != top.class:
 		q.detach(f)
@@ -188,28 +192,28 @@ func (q *Queue) refresh(f *flow, now time.Time) {
 		q.refill(was, now)
 	case f.parked:
 		f.key = max(f.user.begin, q.clock) + top.price()
-		was.parked.fix(parked{f})
+		was.parked.Fix(parked[T]{f})
 	default:
-		f.user.flows.fix(f)
+		f.user.flows.Fix(f)
 	}
 }
 
 // refill lets in as many of a class's parked flows as it has room for.
-func (q *Queue) refill(c *class, now time.Time) {
-	for c.parked.len() > 0 && c.reachable < q.capacity(c, now) {
+func (q *Queue[T]) refill(c *class[T], now time.Time) {
+	for c.parked.Len() > 0 && c.reachable < q.capacity(c, now) {
 		q.admit(c, now)
 	}
-	if c.parked.len() > 0 {
+	if c.parked.Len() > 0 {
 		q.sleepClass(c, now)
 	}
 }
 
 // admit lets the best of a class's parked flows in.
-func (q *Queue) admit(c *class, now time.Time) {
-	f := c.parked.pop().flow
+func (q *Queue[T]) admit(c *class[T], now time.Time) {
+	f := c.parked.Pop().flow
 	f.parked = false
-	f.user.flows.push(f)
-	if q.ready.holds(f.user.standing()) {
+	f.user.flows.Push(f)
+	if q.ready.Holds(f.user.standing()) {
 		c.reachable++
 	}
 	q.settle(f.user, now)
@@ -217,17 +221,17 @@ func (q *Queue) admit(c *class, now time.Time) {
 
 // admitNext lets the best of every class that is open in, whoever may be tried
 // already: the place that has come free is theirs as much.
-func (q *Queue) admitNext(now time.Time) {
+func (q *Queue[T]) admitNext(now time.Time) {
 	for _, c := range q.classes {
-		if c.parked.len() > 0 && q.capacity(c, now) > 0 {
+		if c.parked.Len() > 0 && q.capacity(c, now) > 0 {
 			q.admit(c, now)
 		}
 	}
 }
 
-func (q *Queue) refillAll(now time.Time) {
+func (q *Queue[T]) refillAll(now time.Time) {
 	for _, c := range q.classes {
-		if c.parked.len() > 0 {
+		if c.parked.Len() > 0 {
 			q.refill(c, now)
 		}
 	}
@@ -235,7 +239,7 @@ func (q *Queue) refillAll(now time.Time) {
 
 // sleepClass has the class looked at again when a bucket it waits for has
 // filled.
-func (q *Queue) sleepClass(c *class, now time.Time) {
+func (q *Queue[T]) sleepClass(c *class[T], now time.Time) {
 	q.sleep(c.service, now)
 	if c.task != nil {
 		q.sleep(c.task, now)
@@ -243,17 +247,17 @@ func (q *Queue) sleepClass(c *class, now time.Time) {
 }
 
 // sleep wakes the queue when an exhausted limit has a token again.
-func (q *Queue) sleep(l *limit, now time.Time) {
+func (q *Queue[T]) sleep(l *limit[T], now time.Time) {
 	if !l.exhausted(now) {
 		return
 	}
 	next := l.nextStart()
 	switch {
-	case !q.sleeping.holds(l):
+	case !q.sleeping.Holds(l):
 		l.wakeAt = next
-		q.sleeping.push(l)
+		q.sleeping.Push(l)
 	case next.Before(l.wakeAt):
 		l.wakeAt = next
-		q.sleeping.fix(l)
+		q.sleeping.Fix(l)
 	}
 }

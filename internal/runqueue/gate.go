@@ -8,11 +8,14 @@ import "sync"
 type Gate struct {
 	mu      sync.Mutex
 	busy    bool
-	waiting []*Queue
+	waiting []reopener
 }
 
+// reopener is a queue whose suspects wait for the gate.
+type reopener interface{ reopen() }
+
 // enter takes the gate, or has the queue called when it is free.
-func (g *Gate) enter(q *Queue) bool {
+func (g *Gate) enter(q reopener) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.busy {
@@ -25,7 +28,7 @@ func (g *Gate) enter(q *Queue) bool {
 
 // free reports whether the gate could be taken; if not, the queue is called when
 // it can.
-func (g *Gate) free(q *Queue) bool {
+func (g *Gate) free(q reopener) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.busy {
@@ -34,7 +37,7 @@ func (g *Gate) free(q *Queue) bool {
 	return !g.busy
 }
 
-func (g *Gate) await(q *Queue) {
+func (g *Gate) await(q reopener) {
 	for _, waits := range g.waiting {
 		if waits == q {
 			return

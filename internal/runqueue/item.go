@@ -5,9 +5,9 @@ import "time"
 // Item is something to run. The caller fills in the exported fields before
 // [Queue.Push] and must not change them until the item is out of the queue: it
 // was dropped, removed, or is done. Then it may be pushed again.
-type Item struct {
+type Item[T any] struct {
 	// Value is the caller's.
-	Value any
+	Value T
 
 	User     string
 	Service  string // "mode/service"; services are few, and known to the queue for good
@@ -27,8 +27,9 @@ type Item struct {
 	Holds bool
 	// Expires is when the item is dropped if it has not been started; zero is never.
 	Expires time.Time
-	// Refused items are dropped in their turn, without a slot.
-	Refused bool
+	// Drop is the reason for which the item is dropped as soon as it is pushed, without a
+	// slot; Kept queues it.
+	Drop Why
 	// Suspect items run one at a time in all queues that share a [Gate].
 	Suspect bool
 
@@ -36,12 +37,12 @@ type Item struct {
 	state      state
 	rank       int64
 	seq        uint64
-	flow       *flow // while it is due and queued
-	user       *user // while it is queued in a flow, holds or runs
-	class      *class
+	flow       *flow[T] // while it is due and queued
+	user       *user[T] // while it is queued in a flow, holds or runs
+	class      *class[T]
 	at         int // place in its flow or in the waiting
 	expiresAt  int // place in the expiring
-	next, prev *Item
+	next, prev *Item[T]
 }
 
 // state is where an item is.
@@ -56,29 +57,29 @@ const (
 )
 
 // turn is an item in the order of its flow. The order stands here, see [heap].
-type turn struct {
-	*Item
+type turn[T any] struct {
+	*Item[T]
 	rank int64
 	seq  uint64
 }
 
-func (i *Item) turn() turn { return turn{i, i.rank, i.seq} }
+func (i *Item[T]) turn() turn[T] { return turn[T]{i, i.rank, i.seq} }
 
-func (t turn) before(o turn) bool {
+func (t turn[T]) Before(o turn[T]) bool {
 	if t.rank != o.rank {
 		return t.rank < o.rank
 	}
 	return t.seq < o.seq
 }
 
-func (t turn) place() *int { return &t.at }
+func (t turn[T]) Place() *int { return &t.at }
 
 // price is what starting the item costs its user.
-func (i *Item) price() int64 { return i.priceOf(i.Cost) }
+func (i *Item[T]) price() int64 { return i.priceOf(i.Cost) }
 
-func (i *Item) priceOf(cost int) int64 { return int64(cost) * costUnit / int64(i.priority()+1) }
+func (i *Item[T]) priceOf(cost int) int64 { return int64(cost) * costUnit / int64(i.priority()+1) }
 
-func (i *Item) priority() int { return min(max(i.Priority, 0), MaxPriority) }
+func (i *Item[T]) priority() int { return min(max(i.Priority, 0), MaxPriority) }
 
 const (
 	// MaxPriority is the highest priority of an item.
@@ -93,25 +94,25 @@ const (
 )
 
 // due is an item in the order of its time.
-type due struct{ *Item }
+type due[T any] struct{ *Item[T] }
 
-func (d due) before(o due) bool { return d.NotBefore.Before(o.NotBefore) }
-func (d due) place() *int       { return &d.at }
+func (d due[T]) Before(o due[T]) bool { return d.NotBefore.Before(o.NotBefore) }
+func (d due[T]) Place() *int          { return &d.at }
 
 // expiry is an item in the order of its end.
-type expiry struct{ *Item }
+type expiry[T any] struct{ *Item[T] }
 
-func (e expiry) before(o expiry) bool { return e.Expires.Before(o.Expires) }
-func (e expiry) place() *int          { return &e.expiresAt }
+func (e expiry[T]) Before(o expiry[T]) bool { return e.Expires.Before(o.Expires) }
+func (e expiry[T]) Place() *int             { return &e.expiresAt }
 
 // list is all items that are queued or waiting, oldest push first, or all that
 // run, oldest start first. An item is in one of the two.
-type list struct {
-	first, last *Item
+type list[T any] struct {
+	first, last *Item[T]
 	count       int
 }
 
-func (l *list) add(i *Item) {
+func (l *list[T]) add(i *Item[T]) {
 	i.prev, i.next = l.last, nil
 	if l.last == nil {
 		l.first = i
@@ -122,7 +123,7 @@ func (l *list) add(i *Item) {
 	l.count++
 }
 
-func (l *list) remove(i *Item) {
+func (l *list[T]) remove(i *Item[T]) {
 	if i.prev == nil {
 		l.first = i.next
 	} else {

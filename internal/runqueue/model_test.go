@@ -12,14 +12,14 @@ import (
 // rule looked up, everything scanned.
 type model struct {
 	t       *rapid.T
-	q       *Queue
+	q       *Queue[any]
 	now     time.Time
 	slots   int
 	ordered bool
 	rules   map[ruleKey]Rule
 	starts  map[ruleKey][]time.Time // under the present rule
-	queued  []*Item
-	running []*Item
+	queued  []*Item[any]
+	running []*Item[any]
 	pushed  int
 	gone    int // done, dropped or removed
 }
@@ -29,7 +29,7 @@ func newModel(t *rapid.T) *model {
 		t: t, now: time.Unix(1_000_000, 0), slots: rapid.IntRange(1, 5).Draw(t, "slots"),
 		ordered: rapid.Bool().Draw(t, "ordered"), rules: map[ruleKey]Rule{}, starts: map[ruleKey][]time.Time{},
 	}
-	m.q = New(Config{Slots: m.slots, Ordered: m.ordered})
+	m.q = New(Config[any]{Slots: m.slots, Ordered: m.ordered})
 	m.q.now = func() time.Time { return m.now }
 	return m
 }
@@ -37,12 +37,14 @@ func newModel(t *rapid.T) *model {
 func (m *model) push() {
 	t := m.t
 	m.pushed++
-	i := &Item{
+	i := &Item[any]{
 		Value: m.pushed, User: rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "user"),
-		Service: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "service"), Task: rapid.SampledFrom([]string{"p", "q"}).Draw(t, "task"),
+		Service:  rapid.SampledFrom([]string{"x", "y"}).Draw(t, "service"),
+		Task:     rapid.SampledFrom([]string{"p", "q"}).Draw(t, "task"),
 		Priority: rapid.IntRange(0, 10).Draw(t, "priority"), Cost: rapid.SampledFrom([]int{1, 1, 1, 2, 3, 9}).Draw(t, "cost"),
 		At: m.now, Order: int64(m.pushed), Suspect: rapid.IntRange(0, 9).Draw(t, "suspect") == 0,
-		Refused: rapid.IntRange(0, 19).Draw(t, "refused") == 0, Holds: rapid.Bool().Draw(t, "holds"),
+		Drop:  rapid.SampledFrom([]Why{Kept, Kept, Kept, Kept, Kept, Kept, Kept, Kept, Refused, Cancelled}).Draw(t, "drop"),
+		Holds: rapid.Bool().Draw(t, "holds"),
 	}
 	if rapid.IntRange(0, 4).Draw(t, "delayed") == 0 {
 		i.NotBefore = m.now.Add(time.Duration(rapid.IntRange(1, 3000).Draw(t, "delay")) * time.Millisecond)
@@ -54,7 +56,7 @@ func (m *model) push() {
 	m.queued = append(m.queued, i)
 }
 
-func (m *model) rule(kind Kind, i *Item) (ruleKey, Rule) {
+func (m *model) rule(kind Kind, i *Item[any]) (ruleKey, Rule) {
 	key := ruleKey{kind, map[Kind]string{User: i.User, Service: i.Service, Task: i.Task}[kind]}
 	if _, ok := m.rules[key]; !ok && kind != Task && kind != Lane {
 		return key, m.rules[ruleKey{kind: kind}]
@@ -63,8 +65,8 @@ func (m *model) rule(kind Kind, i *Item) (ruleKey, Rule) {
 }
 
 // blocked says why an item may not start; "" if it may.
-func (m *model) blocked(i *Item) string {
-	if m.now.Before(i.NotBefore) || i.Refused || !i.Expires.IsZero() && !m.now.Before(i.Expires) {
+func (m *model) blocked(i *Item[any]) string {
+	if m.now.Before(i.NotBefore) || i.Drop != Kept || !i.Expires.IsZero() && !m.now.Before(i.Expires) {
 		return "not due, refused or expired"
 	}
 	used := 0
@@ -94,7 +96,8 @@ func (m *model) blocked(i *Item) string {
 	}
 	if m.ordered {
 		for _, o := range m.queued {
-			if o.User == i.User && o != i && (o.Order < i.Order && !m.now.Before(o.NotBefore) && !o.Refused || o.Holds && m.now.Before(o.NotBefore) && !o.Refused) {
+			if o.User == i.User && o != i && (o.Order < i.Order && !m.now.Before(o.NotBefore) && o.Drop == Kept || o.Holds &&
+				m.now.Before(o.NotBefore) && o.Drop == Kept) {
 				return "order"
 			}
 		}
@@ -124,7 +127,7 @@ func (m *model) take() bool {
 	for {
 		s := m.q.next(m.now)
 		for _, d := range s.dropped {
-			if d.why == Refused && !d.item.Refused || d.why == Expired && m.now.Before(d.item.Expires) {
+			if d.why != Expired && d.why != d.item.Drop || d.why == Kept || d.why == Expired && m.now.Before(d.item.Expires) {
 				m.t.Fatalf("dropped %v for no reason", d.item.Value)
 			}
 			m.forget(&m.queued, d.item)
@@ -141,7 +144,7 @@ func (m *model) take() bool {
 	}
 }
 
-func (m *model) started(i *Item) {
+func (m *model) started(i *Item[any]) {
 	if why := m.blocked(i); why != "" {
 		m.t.Fatalf("%v started in spite of %s", i.Value, why)
 	}
@@ -161,7 +164,7 @@ func (m *model) idle(until time.Time) {
 		return // slots are kept for a big one
 	}
 	for _, i := range m.queued {
-		if i.Refused || !i.Expires.IsZero() && !m.now.Before(i.Expires) {
+		if i.Drop != Kept || !i.Expires.IsZero() && !m.now.Before(i.Expires) {
 			m.t.Fatalf("%v is refused or expired and still there", i.Value)
 		}
 		if why := m.blocked(i); why == "" {
@@ -186,7 +189,7 @@ func (m *model) checkStats() {
 	}
 }
 
-func (m *model) forget(from *[]*Item, i *Item) {
+func (m *model) forget(from *[]*Item[any], i *Item[any]) {
 	for at, o := range *from {
 		if o == i {
 			*from = append((*from)[:at:at], (*from)[at+1:]...)
@@ -196,7 +199,7 @@ func (m *model) forget(from *[]*Item, i *Item) {
 	m.t.Fatalf("%v came out and was not in", i.Value)
 }
 
-func (m *model) finish(i *Item) {
+func (m *model) finish(i *Item[any]) {
 	if m.q.done(i, m.now) && i.Suspect {
 		m.q.config.Gate.leave()
 	}
@@ -205,9 +208,10 @@ func (m *model) finish(i *Item) {
 }
 
 func (m *model) setRule(r Rule) {
-	key := rapid.SampledFrom([]ruleKey{{User, ""}, {User, "a"}, {User, "b"}, {Service, ""}, {Service, "x"}, {Task, "p"}, {Task, "q"}, {Lane, ""}}).Draw(m.t, "key")
+	key := rapid.SampledFrom([]ruleKey{{User, ""}, {User, "a"}, {User, "b"}, {Service, ""}, {Service, "x"}, {Task, "p"},
+		{Task, "q"}, {Lane, ""}}).Draw(m.t, "key")
 	before := map[ruleKey]Rule{}
-	for _, i := range append(append([]*Item(nil), m.queued...), m.running...) {
+	for _, i := range append(append([]*Item[any](nil), m.queued...), m.running...) {
 		for _, kind := range []Kind{User, Service, Task, Lane} {
 			k, rule := m.rule(kind, i)
 			before[k] = rule
@@ -215,7 +219,7 @@ func (m *model) setRule(r Rule) {
 	}
 	for k := range m.starts {
 		if _, ok := before[k]; !ok {
-			_, before[k] = m.rule(k.kind, &Item{User: k.name, Service: k.name, Task: k.name})
+			_, before[k] = m.rule(k.kind, &Item[any]{User: k.name, Service: k.name, Task: k.name})
 		}
 	}
 	if m.q.setRule(key.kind, key.name, r, m.now); r == (Rule{}) {
@@ -224,7 +228,8 @@ func (m *model) setRule(r Rule) {
 		m.rules[key] = r
 	}
 	for k, was := range before { // a new rate starts with a full bucket
-		if _, is := m.rule(k.kind, &Item{User: k.name, Service: k.name, Task: k.name}); is.MaxStartsPerS != was.MaxStartsPerS {
+		if _, is := m.rule(k.kind, &Item[any]{User: k.name, Service: k.name,
+			Task: k.name}); is.MaxStartsPerS != was.MaxStartsPerS {
 			delete(m.starts, k)
 		}
 	}
@@ -240,15 +245,16 @@ func drawRule(t *rapid.T) Rule {
 
 // check looks for what must hold inside the queue at any time.
 func (m *model) check() {
-	reachable := map[*class]int{}
-	for _, u := range m.q.ready.all {
-		if !m.q.open(u.user, m.now) || u.flows.len() == 0 {
+	reachable := map[*class[any]]int{}
+	for _, u := range m.q.ready.All() {
+		if !m.q.open(u.user, m.now) || u.flows.Len() == 0 {
 			m.t.Fatalf("user %s is ready and may not run", u.name)
 		}
 		if u != u.standing() {
-			m.t.Fatalf("user %s stands among the ready with %d, %d and has %d, %d", u.name, u.finish, u.turn, u.user.finish, u.user.turn)
+			m.t.Fatalf("user %s stands among the ready with %d, %d and has %d, %d", u.name, u.finish, u.turn, u.user.finish,
+				u.user.turn)
 		}
-		for _, f := range u.flows.all {
+		for _, f := range u.flows.All() {
 			reachable[f.class]++
 		}
 	}
@@ -285,7 +291,8 @@ func (m *model) act() {
 
 // drain lifts all rules and runs the queue empty: nothing is lost.
 func (m *model) drain() {
-	for _, key := range []ruleKey{{User, ""}, {User, "a"}, {User, "b"}, {Service, ""}, {Service, "x"}, {Task, "p"}, {Task, "q"}, {Lane, ""}} {
+	for _, key := range []ruleKey{{User, ""}, {User, "a"}, {User, "b"}, {Service, ""}, {Service, "x"}, {Task, "p"},
+		{Task, "q"}, {Lane, ""}} {
 		m.q.setRule(key.kind, key.name, Rule{}, m.now)
 	}
 	m.rules = map[ruleKey]Rule{}
@@ -299,16 +306,17 @@ func (m *model) drain() {
 		}
 	}
 	q := m.q
-	if q.free != m.slots || q.items.count != 0 || q.ready.len()+q.waiting.len()+q.expiring.len() != 0 || m.gone != m.pushed {
+	if q.free != m.slots || q.items.count != 0 || q.ready.Len()+q.waiting.Len()+q.expiring.Len() != 0 ||
+		m.gone != m.pushed {
 		m.t.Fatalf("empty, but not clean: %+v", q)
 	}
 	for _, c := range q.classes {
-		if c.parked.len() != 0 || c.reachable != 0 || c.service.running != 0 {
+		if c.parked.Len() != 0 || c.reachable != 0 || c.service.running != 0 {
 			m.t.Fatalf("class %+v is not clean", c)
 		}
 	}
-	q.pass(m.now.Add(time.Hour), &step{})
-	for q.indebted.len() > 0 {
+	q.pass(m.now.Add(time.Hour), &step[any]{})
+	for q.indebted.Len() > 0 {
 		q.forgive(m.now.Add(time.Hour))
 	}
 	if len(q.users) != 0 {

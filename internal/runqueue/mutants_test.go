@@ -20,7 +20,7 @@ func TestMutants(t *testing.T) {
 		{Rule: "suspects: the gate is freed", Edits: []mutation.Edit{
 			{"gate.go", "\tg.busy = false\n", ""}}},
 		{Rule: "suspects: those that wait are told", Edits: []mutation.Edit{
-			{"gate.go", "\twaiting := g.waiting\n", "\tvar waiting []*Queue\n"}}},
+			{"gate.go", "\twaiting := g.waiting\n", "\tvar waiting []*Queue[any]\n"}}},
 		{Rule: "suspects: the queues of a process share a gate", Edits: []mutation.Edit{
 			{"queue.go", "\tif c.Gate == nil {\n", "\tif true {\n"}}},
 	}}.Run(t)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/aiecs/tasklane/internal/heap"
 )
 
 // Config describes a queue.
-type Config struct {
+type Config[T any] struct {
 	// Slots is how much may run at once, at least 1.
 	Slots int
 	// Ordered runs each user's items one at a time, in their order.
@@ -16,16 +18,19 @@ type Config struct {
 	Gate *Gate
 	// Drop takes the items that leave the queue without having run. It is called
 	// by [Queue.Take], without a lock.
-	Drop func(*Item, Why)
+	Drop func(*Item[T], Why)
 }
 
 // Why is the reason for which an item leaves the queue without having run.
 type Why uint8
 
-// The reasons.
+// The reasons. The queue finds out itself what has expired; the others are the caller's to
+// say, see [Item.Drop].
 const (
-	Expired Why = iota
+	Kept Why = iota // there is none
+	Expired
 	Refused
+	Cancelled
 )
 
 // Patience is how long an item that does not fit into the free slots lets smaller
@@ -34,8 +39,8 @@ const Patience = 5 * time.Second
 
 // Queue holds items and slots; see the package's documentation for the order.
 // It is safe for concurrent use. Its size is the caller's to bound.
-type Queue struct {
-	config Config
+type Queue[T any] struct {
+	config Config[T]
 	now    func() time.Time
 	wake   chan struct{} // has a value when there may be something to take
 
@@ -43,58 +48,58 @@ type Queue struct {
 	mu       sync.Mutex
 	free     int
 	seq      uint64
-	items    list
-	running  list
-	waiting  heap[due]
-	expiring heap[expiry]
-	aside    []*Item
+	items    list[T]
+	running  list[T]
+	waiting  heap.Heap[due[T]]
+	expiring heap.Heap[expiry[T]]
+	aside    []*Item[T]
 
-	users map[string]*user
-	ready heap[standing] // those with something that may be tried
-	clock int64          // virtual time
+	users map[string]*user[T]
+	ready heap.Heap[standing[T]] // those with something that may be tried
+	clock int64                  // virtual time
 	turns uint64
 	// headStart is what a user who has been away may have ahead of the clock.
 	headStart int64
 	// indebted have nothing left here and not their whole head start.
-	indebted heap[indebted]
+	indebted heap.Heap[indebted[T]]
 
-	classes    []*class
-	classByKey map[classKey]*class
+	classes    []*class[T]
+	classByKey map[classKey]*class[T]
 	rules      map[ruleKey]Rule
-	services   map[string]*limit
-	tasks      map[string]*limit // only those a rule names
-	lane       limit
-	sleeping   heap[*limit]
-	reserved   reservation
+	services   map[string]*limit[T]
+	tasks      map[string]*limit[T] // only those a rule names
+	lane       limit[T]
+	sleeping   heap.Heap[*limit[T]]
+	reserved   reservation[T]
 }
 
 // New is an empty queue with all slots free.
-func New(c Config) *Queue {
+func New[T any](c Config[T]) *Queue[T] {
 	c.Slots = max(c.Slots, 1)
 	if c.Gate == nil {
 		c.Gate = new(Gate)
 	}
 	if c.Drop == nil {
-		c.Drop = func(*Item, Why) {}
+		c.Drop = func(*Item[T], Why) {}
 	}
-	return &Queue{
+	return &Queue[T]{
 		config: c, now: time.Now, wake: make(chan struct{}, 1), free: c.Slots,
 		headStart: int64(c.Slots) * headStart,
-		users:     map[string]*user{}, classByKey: map[classKey]*class{},
-		rules: map[ruleKey]Rule{}, services: map[string]*limit{}, tasks: map[string]*limit{},
+		users:     map[string]*user[T]{}, classByKey: map[classKey]*class[T]{},
+		rules: map[ruleKey]Rule{}, services: map[string]*limit[T]{}, tasks: map[string]*limit[T]{},
 	}
 }
 
 // Push queues an item. It does not block. Costs beyond the queue's slots are
 // lowered to all of them.
-func (q *Queue) Push(i *Item) {
+func (q *Queue[T]) Push(i *Item[T]) {
 	q.mu.Lock()
 	q.push(i, q.now())
 	q.mu.Unlock()
 	q.signal()
 }
 
-func (q *Queue) push(i *Item, now time.Time) {
+func (q *Queue[T]) push(i *Item[T], now time.Time) {
 	if i.state != stateOutside {
 		panic("runqueue: item pushed twice")
 	}
@@ -108,20 +113,20 @@ func (q *Queue) push(i *Item, now time.Time) {
 		i.rank = i.Order
 	}
 	q.items.add(i)
-	if i.Refused {
+	if i.Drop != Kept {
 		i.state = stateAside
 		q.aside = append(q.aside, i)
 		return
 	}
 	if !i.Expires.IsZero() {
-		q.expiring.push(expiry{i})
+		q.expiring.Push(expiry[T]{i})
 	}
 	if !now.Before(i.NotBefore) {
 		q.enqueue(i, now)
 		return
 	}
 	i.state = stateWaiting
-	q.waiting.push(due{i})
+	q.waiting.Push(due[T]{i})
 	if i.Holds {
 		i.user = q.userOf(i.User)
 		i.user.holding++
@@ -131,7 +136,7 @@ func (q *Queue) push(i *Item, now time.Time) {
 
 // Take waits for an item that may run, and gives it its slots: the caller frees
 // them with [Queue.Done]. False when the context ends first.
-func (q *Queue) Take(ctx context.Context) (*Item, bool) {
+func (q *Queue[T]) Take(ctx context.Context) (*Item[T], bool) {
 	for ctx.Err() == nil {
 		step := q.next(q.now())
 		for _, d := range step.dropped {
@@ -149,7 +154,7 @@ func (q *Queue) Take(ctx context.Context) (*Item, bool) {
 }
 
 // await waits for a signal or a time; false when the context ends first.
-func (q *Queue) await(ctx context.Context, until time.Time) bool {
+func (q *Queue[T]) await(ctx context.Context, until time.Time) bool {
 	var reached <-chan time.Time
 	if !until.IsZero() {
 		timer := time.NewTimer(time.Until(until))
@@ -166,7 +171,7 @@ func (q *Queue) await(ctx context.Context, until time.Time) bool {
 }
 
 // signal wakes one that waits in Take.
-func (q *Queue) signal() {
+func (q *Queue[T]) signal() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -174,14 +179,14 @@ func (q *Queue) signal() {
 }
 
 // Done frees what an item has taken. Items that do not run are left alone.
-func (q *Queue) Done(i *Item) {
+func (q *Queue[T]) Done(i *Item[T]) {
 	if q.done(i, q.now()) && i.Suspect {
 		q.config.Gate.leave()
 	}
 	q.signal()
 }
 
-func (q *Queue) done(i *Item, now time.Time) bool {
+func (q *Queue[T]) done(i *Item[T], now time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if i.state != stateRunning {
@@ -206,7 +211,7 @@ func (q *Queue) done(i *Item, now time.Time) bool {
 
 // Remove takes an item out that has not been started; false if it is not in the
 // queue.
-func (q *Queue) Remove(i *Item) bool {
+func (q *Queue[T]) Remove(i *Item[T]) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.remove(i, q.now())
@@ -214,7 +219,7 @@ func (q *Queue) Remove(i *Item) bool {
 
 // RemoveIf takes every item out, of those that have not been started, for which
 // gone is true. It is called under the queue's lock. The number is how many.
-func (q *Queue) RemoveIf(gone func(*Item) bool) (removed int) {
+func (q *Queue[T]) RemoveIf(gone func(*Item[T]) bool) (removed int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.now()
@@ -228,12 +233,12 @@ func (q *Queue) RemoveIf(gone func(*Item) bool) (removed int) {
 	return removed
 }
 
-func (q *Queue) remove(i *Item, now time.Time) bool {
+func (q *Queue[T]) remove(i *Item[T], now time.Time) bool {
 	switch i.state {
 	case stateOutside, stateRunning:
 		return false
 	case stateWaiting:
-		q.waiting.remove(due{i})
+		q.waiting.Remove(due[T]{i})
 		q.release(i, now)
 	case stateQueued:
 		q.unqueue(i, now)
@@ -245,7 +250,7 @@ func (q *Queue) remove(i *Item, now time.Time) bool {
 }
 
 // release lets a user's items run that one of them has held back.
-func (q *Queue) release(i *Item, now time.Time) {
+func (q *Queue[T]) release(i *Item[T], now time.Time) {
 	if u := i.user; u != nil {
 		i.user = nil
 		u.holding--
@@ -254,15 +259,15 @@ func (q *Queue) release(i *Item, now time.Time) {
 }
 
 // leave takes an item out of what is not about its turn.
-func (q *Queue) leave(i *Item) {
+func (q *Queue[T]) leave(i *Item[T]) {
 	q.items.remove(i)
 	if i.expiresAt > 0 {
-		q.expiring.remove(expiry{i})
+		q.expiring.Remove(expiry[T]{i})
 	}
 }
 
 // reopen looks again at what waited for the gate of suspects.
-func (q *Queue) reopen() {
+func (q *Queue[T]) reopen() {
 	q.mu.Lock()
 	q.refillAll(q.now())
 	q.mu.Unlock()

@@ -37,9 +37,9 @@ type ruleKey struct {
 }
 
 // limit is a rule at work: what runs under it and what its bucket holds.
-type limit struct {
+type limit[T any] struct {
 	rule    Rule
-	user    *user // whose it is, nil for other kinds
+	user    *user[T] // whose it is, nil for other kinds
 	running int
 	// full is when the bucket is full again; it is empty while that lies more
 	// than its depth ahead.
@@ -48,14 +48,14 @@ type limit struct {
 	at     int // place among the sleeping
 }
 
-func (l *limit) before(o *limit) bool { return l.wakeAt.Before(o.wakeAt) }
-func (l *limit) place() *int          { return &l.at }
+func (l *limit[T]) Before(o *limit[T]) bool { return l.wakeAt.Before(o.wakeAt) }
+func (l *limit[T]) Place() *int             { return &l.at }
 
 // unlimited is the room under no rule.
 const unlimited = math.MaxInt32
 
 // room is how many may start now.
-func (l *limit) room(now time.Time) int {
+func (l *limit[T]) room(now time.Time) int {
 	if l.rule.Blocked {
 		return 0
 	}
@@ -70,7 +70,7 @@ func (l *limit) room(now time.Time) int {
 }
 
 // tokens is how many starts the bucket holds.
-func (l *limit) tokens(now time.Time) int {
+func (l *limit[T]) tokens(now time.Time) int {
 	if !now.Before(l.full) {
 		return max(int(l.rule.MaxStartsPerS/10), 1)
 	}
@@ -82,20 +82,20 @@ func (l *limit) tokens(now time.Time) int {
 }
 
 // nextStart is when the bucket holds a token again.
-func (l *limit) nextStart() time.Time {
+func (l *limit[T]) nextStart() time.Time {
 	depth := max(int(l.rule.MaxStartsPerS/10), 1)
 	return l.full.Add(-time.Duration(depth-1) * l.interval())
 }
 
 // interval is the time between two starts: at least a nanosecond, at most a
 // year.
-func (l *limit) interval() time.Duration {
+func (l *limit[T]) interval() time.Duration {
 	const year = 365 * 24 * float64(time.Hour)
 	return time.Duration(max(min(float64(time.Second)/l.rule.MaxStartsPerS, year), 1))
 }
 
 // start takes a start into account.
-func (l *limit) start(now time.Time) {
+func (l *limit[T]) start(now time.Time) {
 	l.running++
 	if l.rule.MaxStartsPerS > 0 {
 		if l.full.Before(now) {
@@ -106,7 +106,7 @@ func (l *limit) start(now time.Time) {
 }
 
 // exhausted reports whether it is the bucket alone that lets nothing start.
-func (l *limit) exhausted(now time.Time) bool {
+func (l *limit[T]) exhausted(now time.Time) bool {
 	r := l.rule
 	return r.MaxStartsPerS > 0 && !r.Blocked && (r.MaxRunning == 0 || l.running < r.MaxRunning) && l.tokens(now) == 0
 }

@@ -32,7 +32,9 @@ type Stats struct {
 	// due, and Parked cannot be started now. The others could, if a slot is free: a
 	// queue that has both starts something.
 	Queued, Waiting int
-	Parked          [reasons]int
+	// Retries are those of Waiting that have been tried before.
+	Retries int
+	Parked  [reasons]int
 	// Users have something queued, running or remembered.
 	Users            int
 	Running          int // items
@@ -42,22 +44,27 @@ type Stats struct {
 }
 
 // Stats looks at every user: it is for a scrape, not for every task.
-func (q *Queue) Stats() Stats {
+func (q *Queue[T]) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.now()
 	s := Stats{
-		Queued: q.items.count, Waiting: q.waiting.len(), Users: len(q.users), Running: q.running.count,
+		Queued: q.items.count, Waiting: q.waiting.Len(), Users: len(q.users), Running: q.running.count,
 		Slots: q.config.Slots, SlotsFree: q.free,
 	}
 	if first := q.items.first; first != nil {
 		s.Oldest = max(now.Sub(first.At), 0)
 	}
+	for _, i := range q.waiting.All() {
+		if i.Holds {
+			s.Retries++
+		}
+	}
 	closed, keeping := q.lane.room(now) == 0, q.keeping(now)
 	for _, u := range q.users {
 		isOpen := q.open(u, now)
 		for _, f := range u.all {
-			switch n := f.items.len(); {
+			switch n := f.items.Len(); {
 			case !isOpen && u.limit.room(now) == 0:
 				s.Parked[ByUserRule] += n
 			case !isOpen:
@@ -75,7 +82,7 @@ func (q *Queue) Stats() Stats {
 }
 
 // reason is what the class's parked flows wait for.
-func (c *class) reason(now time.Time, free int) Reason {
+func (c *class[T]) reason(now time.Time, free int) Reason {
 	switch {
 	case c.service.room(now) == 0:
 		return ByServiceRule

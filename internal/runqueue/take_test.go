@@ -12,26 +12,26 @@ import (
 func TestTakeWaitsForWhatMayRun(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		free func(*Queue, *Item) // makes the item run
+		free func(*Queue[any], *Item[any]) // makes the item run
 	}{
-		{"a push", func(q *Queue, i *Item) { q.Push(i) }},
-		{"a rule that is lifted", func(q *Queue, i *Item) {
+		{"a push", func(q *Queue[any], i *Item[any]) { q.Push(i) }},
+		{"a rule that is lifted", func(q *Queue[any], i *Item[any]) {
 			q.SetRule(Service, "s", Rule{Blocked: true})
 			q.Push(i)
 			synctest.Wait()
 			q.SetRule(Service, "s", Rule{})
 		}},
-		{"the time of a retry", func(q *Queue, i *Item) { i.NotBefore = time.Now().Add(time.Minute); q.Push(i) }},
-		{"a token", func(q *Queue, i *Item) {
+		{"the time of a retry", func(q *Queue[any], i *Item[any]) { i.NotBefore = time.Now().Add(time.Minute); q.Push(i) }},
+		{"a token", func(q *Queue[any], i *Item[any]) {
 			q.SetRule(User, "", Rule{MaxStartsPerS: 0.1})
-			q.Push(&Item{User: "u", Service: "s"})
+			q.Push(&Item[any]{User: "u", Service: "s"})
 			synctest.Wait()
 			q.Push(i)
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				q, got, want := New(Config{Slots: 4}), make(chan *Item), &Item{User: "u", Service: "s"}
+				q, got, want := New(Config[any]{Slots: 4}), make(chan *Item[any]), &Item[any]{User: "u", Service: "s"}
 				go func() {
 					for {
 						if i, ok := q.Take(t.Context()); !ok || i == want {
@@ -60,23 +60,23 @@ func TestDroppedItemsNeedNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dropped []string
 		start := time.Now()
-		q := New(Config{Slots: 1, Drop: func(i *Item, why Why) {
+		q := New(Config[any]{Slots: 1, Drop: func(i *Item[any], why Why) {
 			dropped = append(dropped, fmt.Sprintf("%v %d %v", i.Value, why, time.Since(start)))
 		}})
-		q.Push(&Item{})
+		q.Push(&Item[any]{})
 		if _, ok := q.Take(t.Context()); !ok {
 			t.Fatal("nothing taken")
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		q.Push(&Item{Value: "late", Expires: start.Add(2 * time.Second)})
-		q.Push(&Item{Value: "soon", Expires: start.Add(time.Second), NotBefore: start.Add(time.Minute)})
-		q.Push(&Item{Value: "no", Refused: true})
-		q.Push(&Item{Value: "stays"})
+		q.Push(&Item[any]{Value: "late", Expires: start.Add(2 * time.Second)})
+		q.Push(&Item[any]{Value: "soon", Expires: start.Add(time.Second), NotBefore: start.Add(time.Minute)})
+		q.Push(&Item[any]{Value: "no", Drop: Refused})
+		q.Push(&Item[any]{Value: "stays"})
 		if _, ok := q.Take(ctx); ok {
 			t.Error("took without a slot")
 		}
-		if got := fmt.Sprint(dropped); got != "[no 1 0s soon 0 1s late 0 2s]" {
+		if got := fmt.Sprint(dropped); got != "[no 2 0s soon 1 1s late 1 2s]" {
 			t.Errorf("dropped %s", got)
 		}
 	})
@@ -85,13 +85,13 @@ func TestDroppedItemsNeedNoSlot(t *testing.T) {
 // TestSuspectsAreAloneInAllQueues, and hold no slot while they wait.
 func TestSuspectsAreAloneInAllQueues(t *testing.T) {
 	gate := new(Gate)
-	fast, heavy := New(Config{Slots: 1, Gate: gate}), New(Config{Slots: 1, Gate: gate})
-	suspect := func(q *Queue) *Item { i := &Item{User: "u", Suspect: true}; q.Push(i); return i }
+	fast, heavy := New(Config[any]{Slots: 1, Gate: gate}), New(Config[any]{Slots: 1, Gate: gate})
+	suspect := func(q *Queue[any]) *Item[any] { i := &Item[any]{User: "u", Suspect: true}; q.Push(i); return i }
 	first, second := suspect(fast), suspect(heavy)
 	if i, _ := fast.Take(t.Context()); i != first {
 		t.Fatal("the first suspect did not run")
 	}
-	innocent := &Item{User: "v"}
+	innocent := &Item[any]{User: "v"}
 	heavy.Push(innocent)
 	if i, _ := heavy.Take(t.Context()); i != innocent {
 		t.Fatal("the innocent one did not run")
@@ -111,10 +111,10 @@ func TestSuspectsAreAloneInAllQueues(t *testing.T) {
 
 // TestOrderedUserRunsInOrder also over retries and through rules.
 func TestOrderedUserRunsInOrder(t *testing.T) {
-	b := newBench(t, Config{Slots: 10, Ordered: true})
-	items := make([]*Item, 5)
+	b := newBench(t, Config[any]{Slots: 10, Ordered: true})
+	items := make([]*Item[any], 5)
 	for n := range items {
-		items[n] = &Item{User: "u", Service: fmt.Sprint(n), Priority: n * 2, Order: int64(n), At: b.now}
+		items[n] = &Item[any]{User: "u", Service: fmt.Sprint(n), Priority: n * 2, Order: int64(n), At: b.now}
 	}
 	for n := range items {
 		b.q.push(items[len(items)-1-n], b.now)
@@ -151,10 +151,10 @@ func TestOrderedUserRunsInOrder(t *testing.T) {
 // second no more than 110 in the first.
 func TestStartRate(t *testing.T) {
 	for rate, want := range map[float64]int{1: 10, 100: 1009} {
-		b := newBench(t, Config{Slots: 10_000})
+		b := newBench(t, Config[any]{Slots: 10_000})
 		b.q.SetRule(Task, "t", Rule{MaxStartsPerS: rate})
 		for range 2000 {
-			b.q.push(&Item{User: "u", Service: "s", Task: "t"}, b.now)
+			b.q.push(&Item[any]{User: "u", Service: "s", Task: "t"}, b.now)
 		}
 		started := 0
 		for end := b.now.Add(10*time.Second - 1); ; {
@@ -177,7 +177,7 @@ func TestStartRate(t *testing.T) {
 // TestManyTakersAndPushers use one queue from many goroutines.
 func TestManyTakersAndPushers(t *testing.T) {
 	const users, each = 8, 500
-	q := New(Config{Slots: 3})
+	q := New(Config[any]{Slots: 3})
 	q.SetRule(User, "", Rule{MaxRunning: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -198,7 +198,7 @@ func TestManyTakersAndPushers(t *testing.T) {
 	for n := range users {
 		go func() {
 			for range each {
-				q.Push(&Item{User: fmt.Sprint(n), Service: "s"})
+				q.Push(&Item[any]{User: fmt.Sprint(n), Service: "s"})
 			}
 		}()
 	}

@@ -1,15 +1,19 @@
 package runqueue
 
-import "time"
+import (
+	"time"
+
+	"github.com/aiecs/tasklane/internal/heap"
+)
 
 // user is what the queue knows of a user while something of theirs is queued or
 // runs.
-type user struct {
+type user[T any] struct {
 	name  string
-	limit limit
+	limit limit[T]
 	// flows are those that may be tried, best first; all has the parked ones too.
-	flows   heap[*flow]
-	all     []*flow
+	flows   heap.Heap[*flow[T]]
+	all     []*flow[T]
 	items   int // queued in flows
 	holding int // waiting, and the others wait for them
 	// start is what the user has had, in virtual time: behind the clock while some
@@ -17,40 +21,41 @@ type user struct {
 	// be over at finish; turn breaks ties, first come first served.
 	start, begin, finish int64
 	turn                 uint64
-	lastCost             int // of what was started last
-	at                   int // place among the ready
-	owesAt               int // place among the indebted
+	waits                bool // all of theirs was put aside by its class when the turn came
+	lastCost             int  // of what was started last
+	at                   int  // place among the ready
+	owesAt               int  // place among the indebted
 }
 
 // indebted is a user with nothing left, in the order in which the clock reaches
 // them.
-type indebted struct{ *user }
+type indebted[T any] struct{ *user[T] }
 
-func (u indebted) before(o indebted) bool { return u.start < o.start }
-func (u indebted) place() *int            { return &u.owesAt }
+func (u indebted[T]) Before(o indebted[T]) bool { return u.start < o.start }
+func (u indebted[T]) Place() *int               { return &u.owesAt }
 
 // standing is a user in the order of the ready. It stands here, see [heap]; whoever
 // changes it fixes the heap.
-type standing struct {
-	*user
+type standing[T any] struct {
+	*user[T]
 	finish int64
 	turn   uint64
 }
 
-func (u *user) standing() standing { return standing{u, u.finish, u.turn} }
+func (u *user[T]) standing() standing[T] { return standing[T]{u, u.finish, u.turn} }
 
-func (s standing) before(o standing) bool {
+func (s standing[T]) Before(o standing[T]) bool {
 	if s.finish != o.finish {
 		return s.finish < o.finish
 	}
 	return s.turn < o.turn
 }
 
-func (s standing) place() *int { return &s.at }
+func (s standing[T]) Place() *int { return &s.at }
 
 // flowOf is the user's flow of a class, nil if there is none. In an ordered
 // queue one flow has everything.
-func (u *user) flowOf(c *class, ordered bool) *flow {
+func (u *user[T]) flowOf(c *class[T], ordered bool) *flow[T] {
 	for _, f := range u.all {
 		if ordered || f.class == c {
 			return f
@@ -59,21 +64,21 @@ func (u *user) flowOf(c *class, ordered bool) *flow {
 	return nil
 }
 
-func (q *Queue) userOf(name string) *user {
+func (q *Queue[T]) userOf(name string) *user[T] {
 	u := q.users[name]
 	if u == nil {
-		u = &user{name: name, limit: limit{rule: q.ruleOf(User, name)}, start: q.clock - q.headStart}
+		u = &user[T]{name: name, limit: limit[T]{rule: q.ruleOf(User, name)}, start: q.clock - q.headStart}
 		u.limit.user = u
 		q.users[name] = u
 	}
-	if q.indebted.holds(indebted{u}) {
-		q.indebted.remove(indebted{u})
+	if q.indebted.Holds(indebted[T]{u}) {
+		q.indebted.Remove(indebted[T]{u})
 	}
 	return u
 }
 
 // open reports whether the user may start something at all.
-func (q *Queue) open(u *user, now time.Time) bool {
+func (q *Queue[T]) open(u *user[T], now time.Time) bool {
 	if q.config.Ordered && (u.limit.running > 0 || u.holding > 0) {
 		return false
 	}
@@ -82,26 +87,32 @@ func (q *Queue) open(u *user, now time.Time) bool {
 
 // settle puts a user among the ready, moves or removes them, after anything
 // about them has changed.
-func (q *Queue) settle(u *user, now time.Time) {
-	isOpen := u.flows.len() > 0 && q.open(u, now)
-	switch isReady := q.ready.holds(u.standing()); {
+func (q *Queue[T]) settle(u *user[T], now time.Time) {
+	isOpen := u.flows.Len() > 0 && q.open(u, now)
+	switch isReady := q.ready.Holds(u.standing()); {
 	case isOpen && !isReady:
 		q.turns++
-		u.begin, u.turn = max(u.start, q.clock), q.turns
+		if u.waits { // whoever had to wait beside the others keeps the turn, but not more than one
+			u.begin = max(u.start, min(u.begin, q.clock), q.clock-u.flows.Top().items.Top().price())
+		} else {
+			u.begin = max(u.start, q.clock)
+		}
+		u.turn, u.waits = q.turns, false
 		q.plan(u)
-		q.ready.push(u.standing())
-		for _, f := range u.flows.all {
+		q.ready.Push(u.standing())
+		for _, f := range u.flows.All() {
 			f.class.reachable++
 		}
 	case isOpen:
 		q.plan(u)
-		q.ready.fix(u.standing())
+		q.ready.Fix(u.standing())
 	case isReady:
-		q.ready.remove(u.standing())
-		for _, f := range u.flows.all {
+		q.ready.Remove(u.standing())
+		for _, f := range u.flows.All() {
 			f.class.reachable--
 			q.refill(f.class, now)
 		}
+		u.waits = u.flows.Len() == 0 && u.items > 0 && q.open(u, now)
 	}
 	if !isOpen {
 		q.rest(u, now)
@@ -112,15 +123,15 @@ func (q *Queue) settle(u *user, now time.Time) {
 // most what an item of that priority costs: an urgent one need not wait for the
 // price of the one before it. What they have ahead puts them before others of
 // that priority and never before a higher one: it does not count below the clock.
-func (q *Queue) plan(u *user) {
-	next := u.flows.top().items.top()
+func (q *Queue[T]) plan(u *user[T]) {
+	next := u.flows.Top().items.Top()
 	most := q.clock + next.priceOf(max(next.Cost, u.lastCost))
 	u.start, u.begin = min(u.start, most), min(u.begin, most)
 	u.finish = u.begin + next.price()
 }
 
 // charge makes a user pay for an item that starts.
-func (q *Queue) charge(u *user, i *Item) {
+func (q *Queue[T]) charge(u *user[T], i *Item[T]) {
 	q.clock = max(q.clock, u.begin)
 	q.turns++
 	u.start = max(u.start, u.begin-q.headStart) + i.price()
@@ -129,13 +140,13 @@ func (q *Queue) charge(u *user, i *Item) {
 
 // forgive forgets users with nothing left who have their whole head start again, a
 // few at a time. A queue with nothing in it is owed nothing.
-func (q *Queue) forgive(now time.Time) {
-	for n := 0; n < 4 && q.indebted.len() > 0; n++ {
-		u := q.indebted.top().user
+func (q *Queue[T]) forgive(now time.Time) {
+	for n := 0; n < 4 && q.indebted.Len() > 0; n++ {
+		u := q.indebted.Top().user
 		if u.start > q.clock-q.headStart && q.items.count > 0 {
 			return
 		}
-		q.indebted.remove(indebted{u})
+		q.indebted.Remove(indebted[T]{u})
 		u.start = min(u.start, q.clock-q.headStart)
 		q.rest(u, now)
 	}
@@ -143,22 +154,23 @@ func (q *Queue) forgive(now time.Time) {
 
 // rest lets a user sleep until their bucket has a token, or forgets one of whom
 // there is nothing left.
-func (q *Queue) rest(u *user, now time.Time) {
+func (q *Queue[T]) rest(u *user[T], now time.Time) {
 	l := &u.limit
 	if u.items > 0 {
 		q.sleep(l, now)
 		return
 	}
-	if l.running > 0 || u.holding > 0 || q.sleeping.holds(l) || q.indebted.holds(indebted{u}) {
+	u.waits = false
+	if l.running > 0 || u.holding > 0 || q.sleeping.Holds(l) || q.indebted.Holds(indebted[T]{u}) {
 		return
 	}
 	if now.Before(l.full) { // forgotten now, they would come back to a full bucket
 		l.wakeAt = l.full
-		q.sleeping.push(l)
+		q.sleeping.Push(l)
 		return
 	}
 	if u.start > q.clock-q.headStart {
-		q.indebted.push(indebted{u})
+		q.indebted.Push(indebted[T]{u})
 		return
 	}
 	delete(q.users, u.name)

@@ -36,8 +36,7 @@ const NoID = -1
 // MaxAttachments is the most binary attachments of a packet.
 const MaxAttachments = 10
 
-// Packet is one packet. In Data each attachment is a placeholder with its
-// number.
+// Packet is one packet. In Data each attachment is a placeholder with its number.
 type Packet struct {
 	Type        Type
 	Namespace   string
@@ -51,8 +50,7 @@ var ErrPacket = errors.New("not a Socket.IO packet")
 
 func malformed(what string) error { return fmt.Errorf("%w: %s", ErrPacket, what) }
 
-// Parse reads the text of a packet. The given number of attachments follow in
-// binary messages. Data is not copied.
+// Parse reads the text of a packet. The given number of attachments follow in binary messages. Data is not copied.
 func Parse(text []byte) (p Packet, attachments int, err error) {
 	if len(text) == 0 || text[0] < byte(Connect) || text[0] > byte(BinaryAck) {
 		return p, 0, malformed("the type is not 0 to 6")

@@ -8,31 +8,39 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"github.com/aiecs/tasklane/internal/rapidtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, rapidtest.Checks) }
 
 func TestPackets(t *testing.T) {
 	for text, want := range map[string]struct {
 		packet      Packet
 		attachments int
 	}{
-		`0`:                     {Packet{Type: Connect, Namespace: Root, ID: NoID}, 0},
-		`0{"token":"123"}`:      {Packet{Type: Connect, Namespace: Root, ID: NoID, Data: jsontext.Value(`{"token":"123"}`)}, 0},
-		`0/admin,{"sid":"a,b"}`: {Packet{Type: Connect, Namespace: "/admin", ID: NoID, Data: jsontext.Value(`{"sid":"a,b"}`)}, 0},
-		`1/admin,`:              {Packet{Type: Disconnect, Namespace: "/admin", ID: NoID}, 0},
-		`2["foo"]`:              {Packet{Type: Event, Namespace: Root, ID: NoID, Data: jsontext.Value(`["foo"]`)}, 0},
-		`212["foo"]`:            {Packet{Type: Event, Namespace: Root, ID: 12, Data: jsontext.Value(`["foo"]`)}, 0},
-		`2/a,0[1,null]`:         {Packet{Type: Event, Namespace: "/a", ID: 0, Data: jsontext.Value(`[1,null]`)}, 0},
-		`3/admin,13["bar"]`:     {Packet{Type: Ack, Namespace: "/admin", ID: 13, Data: jsontext.Value(`["bar"]`)}, 0},
-		`30[]`:                  {Packet{Type: Ack, Namespace: Root, ID: 0, Data: jsontext.Value(`[]`)}, 0},
-		`4{"message":"no"}`:     {Packet{Type: ConnectError, Namespace: Root, ID: NoID, Data: jsontext.Value(`{"message":"no"}`)}, 0},
-		`51-["baz",{"_placeholder":true,"num":0}]`: {Packet{Type: BinaryEvent, Namespace: Root, ID: NoID, Data: jsontext.Value(`["baz",{"_placeholder":true,"num":0}]`)}, 1},
-		`52-/admin,7["baz"]`:                       {Packet{Type: BinaryEvent, Namespace: "/admin", ID: 7, Data: jsontext.Value(`["baz"]`)}, 2},
-		`50-["none"]`:                              {Packet{Type: BinaryEvent, Namespace: Root, ID: NoID, Data: jsontext.Value(`["none"]`)}, 0},
-		`61-15["bar"]`:                             {Packet{Type: BinaryAck, Namespace: Root, ID: 15, Data: jsontext.Value(`["bar"]`)}, 1},
+		`0`: {Packet{Type: Connect, Namespace: Root, ID: NoID}, 0},
+		`0{"token":"123"}`: {Packet{Type: Connect, Namespace: Root, ID: NoID, Data: jsontext.Value(`{"token":"123"}`)},
+			0},
+		`0/admin,{"sid":"a,b"}`: {Packet{Type: Connect, Namespace: "/admin", ID: NoID, Data: jsontext.Value(`{"sid":"a,b"}`)},
+			0},
+		`1/admin,`:          {Packet{Type: Disconnect, Namespace: "/admin", ID: NoID}, 0},
+		`2["foo"]`:          {Packet{Type: Event, Namespace: Root, ID: NoID, Data: jsontext.Value(`["foo"]`)}, 0},
+		`212["foo"]`:        {Packet{Type: Event, Namespace: Root, ID: 12, Data: jsontext.Value(`["foo"]`)}, 0},
+		`2/a,0[1,null]`:     {Packet{Type: Event, Namespace: "/a", ID: 0, Data: jsontext.Value(`[1,null]`)}, 0},
+		`3/admin,13["bar"]`: {Packet{Type: Ack, Namespace: "/admin", ID: 13, Data: jsontext.Value(`["bar"]`)}, 0},
+		`30[]`:              {Packet{Type: Ack, Namespace: Root, ID: 0, Data: jsontext.Value(`[]`)}, 0},
+		`4{"message":"no"}`: {Packet{Type: ConnectError, Namespace: Root, ID: NoID,
+			Data: jsontext.Value(`{"message":"no"}`)}, 0},
+		`51-["baz",{"_placeholder":true,"num":0}]`: {Packet{Type: BinaryEvent, Namespace: Root, ID: NoID,
+			Data: jsontext.Value(`["baz",{"_placeholder":true,"num":0}]`)}, 1},
+		`52-/admin,7["baz"]`: {Packet{Type: BinaryEvent, Namespace: "/admin", ID: 7,
+			Data: jsontext.Value(`["baz"]`)}, 2},
+		`50-["none"]`: {Packet{Type: BinaryEvent, Namespace: Root, ID: NoID,
+			Data: jsontext.Value(`["none"]`)}, 0},
+		`61-15["bar"]`: {Packet{Type: BinaryAck, Namespace: Root, ID: 15,
+			Data: jsontext.Value(`["bar"]`)}, 1},
 	} {
 		got, attachments, err := Parse([]byte(text))
 		if err != nil || attachments != want.attachments {
@@ -53,12 +61,14 @@ func TestMalformedPackets(t *testing.T) {
 		``: "type", `7`: "type", `abc`: "type", "\x00": "type", `9["a"]`: "type",
 		`0[]`: "connect", `0"a"`: "connect", `0{`: "JSON", `0{"a":1}x`: "JSON", `0{"a":1,"a":2}`: "JSON",
 		`1[]`: "disconnect", `1{}`: "disconnect",
-		`2`: "event", `2{}`: "event", `2[]`: "event", `2[{}]`: "name", `2[null]`: "name", `2["a"`: "JSON", `2abc["a"]`: "JSON",
+		`2`: "event", `2{}`: "event", `2[]`: "event", `2[{}]`: "name", `2[null]`: "name", `2["a"`: "JSON",
+		`2abc["a"]`:    "JSON",
 		`2["connect"]`: "reserved", `2["disconnecting"]`: "reserved", `2["newListener"]`: "reserved",
 		`2/nowhere["a"]`: "event", `21234567890123456["a"]`: "id is too long",
 		`3[]`: "no id", `31`: "array", `31{}`: "array",
 		`4`: "connect error", `4[]`: "connect error",
-		`5["a"]`: "attachments", `5-["a"]`: "attachments", `5x-["a"]`: "attachments", `511-["a"]`: "more than 10", `5999-["a"]`: "attachments", `5-1-["a"]`: "attachments",
+		`5["a"]`: "attachments", `5-["a"]`: "attachments", `5x-["a"]`: "attachments", `511-["a"]`: "more than 10",
+		`5999-["a"]`: "attachments", `5-1-["a"]`: "attachments",
 		`61-["a"]`:                        "no id",
 		`2` + strings.Repeat("[", 60_000): "JSON",
 		"2[\"\xff\"]":                     "JSON",
@@ -75,7 +85,8 @@ func TestEveryPacketComesBack(t *testing.T) {
 	arrays := rapid.SampledFrom([]string{`["a"]`, `["é",{"_placeholder":true,"num":0}]`, `[17,true]`, `["a,b",[[]]]`})
 	rapid.Check(t, func(t *rapid.T) {
 		want := Packet{Namespace: Root, ID: NoID}
-		want.Type = rapid.SampledFrom([]Type{Connect, Disconnect, Event, Ack, ConnectError, BinaryEvent, BinaryAck}).Draw(t, "type")
+		want.Type = rapid.SampledFrom([]Type{Connect, Disconnect, Event, Ack, ConnectError, BinaryEvent, BinaryAck}).Draw(t,
+			"type")
 		if rapid.Bool().Draw(t, "namespaced") {
 			want.Namespace = "/" + rapid.StringMatching(`[^,]{1,8}`).Draw(t, "namespace")
 		}
@@ -116,7 +127,8 @@ func TestAppendEvent(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{`0`, `0/admin,{"a":1}`, `1/a,`, `212["foo"]`, `30[]`, `4{"message":"no"}`, `52-/a,7["b"]`, `61-15["bar"]`, `2 ["a"]`, `5-1-["a"]`} {
+	for _, seed := range []string{`0`, `0/admin,{"a":1}`, `1/a,`, `212["foo"]`, `30[]`, `4{"message":"no"}`,
+		`52-/a,7["b"]`, `61-15["bar"]`, `2 ["a"]`, `5-1-["a"]`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -17,24 +17,21 @@ import (
 type Config struct {
 	// Engine is the transport's configuration; Accept is overwritten.
 	Engine engineio.Config
-	// Open is asked about each connection before its handshake is answered. An
-	// error refuses it, as that of [engineio.Config] Accept does. The request
-	// must not be kept.
+	// Open is asked about each connection before its handshake is answered. An error refuses it, as that of
+	// [engineio.Config] Accept does. The request must not be kept.
 	Open func(*engineio.Conn, *http.Request) (Client, error)
 	// ConnectTimeout is how long a client has to connect to a namespace (10 s).
 	ConnectTimeout time.Duration
 }
 
-// Client is the application's side of one connection. Its methods are called
-// one at a time.
+// Client is the application's side of one connection. Its methods are called one at a time.
 type Client interface {
-	// Connect is asked whether the client may use the socket's namespace; an
-	// error refuses it. Auth is what the client gave, nil if nothing.
+	// Connect is asked whether the client may use the socket's namespace; an error refuses it, for good unless it is
+	// [ErrLater]. Auth is what the client gave, nil if nothing.
 	Connect(s *Socket, auth jsontext.Value) error
 	// Connected follows once the client has been told that it may.
 	Connected(s *Socket) error
-	// Event takes what the client emits. An error, here and in Connected, ends
-	// the connection.
+	// Event takes what the client emits. An error, here and in Connected, ends the connection.
 	Event(s *Socket, e Received) error
 	// Left says that the client has left the namespace and goes on otherwise.
 	Left(s *Socket)
@@ -48,6 +45,9 @@ var (
 	ErrNoConnect = errors.New("no namespace was connected to in time")
 	// ErrState is for a packet that does not fit what went before.
 	ErrState = errors.New("the packet is out of place")
+	// ErrLater is for a client that should come back: clients do by themselves when the connection ends, and never
+	// after a connect_error.
+	ErrLater = errors.New("try again later")
 )
 
 // New is a server for Socket.IO clients. It panics without an Open.
@@ -75,8 +75,7 @@ func New(cfg Config) *engineio.Server {
 	return engineio.New(engine)
 }
 
-// dialogue is the protocol with one client. It is confined to the calls of its
-// connection.
+// dialogue is the protocol with one client. It is confined to the calls of its connection.
 type dialogue struct {
 	conn    *engineio.Conn
 	client  Client
@@ -90,8 +89,11 @@ type dialogue struct {
 	bytes, most int
 }
 
-// closePolicy is a WebSocket's close code for who does not keep to the rules.
-const closePolicy = 1008
+// Close codes of a WebSocket: for who does not keep to the rules, and who should come back.
+const (
+	closePolicy   = 1008
+	closeTryLater = 1013
+)
 
 // Message takes one message of the client.
 func (d *dialogue) Message(m engineio.Message) error {
@@ -159,7 +161,10 @@ func (d *dialogue) connect(p Packet) error {
 	}
 	s := newSocket(d.conn, p.Namespace)
 	ctx := d.conn.Context()
-	if err := d.client.Connect(s, p.Data); err != nil {
+	if err := d.client.Connect(s, p.Data); errors.Is(err, ErrLater) {
+		d.conn.End(0, closeTryLater, err)
+		return err
+	} else if err != nil {
 		return s.Send(ctx, refusal(err))
 	}
 	d.timer.Stop()
@@ -187,8 +192,8 @@ func (d *dialogue) Closed(why error) {
 	d.client.Closed(why)
 }
 
-// Disconnect tells the client that it has to leave: clients do not come back
-// from this by themselves, as they do when the connection ends.
+// Disconnect tells the client that it has to leave: clients do not come back from this by themselves, as they do when
+// the connection ends.
 func (s *Socket) Disconnect(ctx context.Context) error {
 	return s.Send(ctx, Packet{Type: Disconnect, ID: NoID})
 }

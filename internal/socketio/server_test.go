@@ -2,6 +2,7 @@ package socketio_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -109,7 +110,8 @@ func TestNamespacesAreApart(t *testing.T) {
 		k.Says(`42["leave"]`)
 		k.Wants(`41`)
 		k.Says(`41`)
-		g.wants(t, `connect /{"user_id":"u"}`, `connect /other`, `/other ask(1,[2])`, `/ tell()`, `/ ask()`, `left /other`, `/ leave()`, `left /`)
+		g.wants(t, `connect /{"user_id":"u"}`, `connect /other`, `/other ask(1,[2])`, `/ tell()`, `/ ask()`, `left /other`,
+			`/ leave()`, `left /`)
 	})
 }
 
@@ -159,7 +161,8 @@ func TestRefusedConnect(t *testing.T) {
 		want string
 	}{
 		{&socketio.RefusalError{Message: "not you"}, `44{"message":"not you"}`},
-		{&socketio.RefusalError{Message: "not you", Data: jsontext.Value(`{"status":401}`)}, `44{"message":"not you","data":{"status":401}}`},
+		{&socketio.RefusalError{Message: "not you", Data: jsontext.Value(`{"status":401}`)},
+			`44{"message":"not you","data":{"status":401}}`},
 		{&socketio.RefusalError{Message: "not \xff"}, `44{"message":"refused"}`},
 		{socketio.UnknownNamespace(), `44{"message":"Invalid namespace"}`},
 		{errors.New("the secret of the house"), `44{"message":"internal error"}`},
@@ -204,11 +207,29 @@ func TestRefusedConnection(t *testing.T) {
 		}})
 		t.Cleanup(func() { server.Close(0) })
 		s := engineiotest.Serve(t, server)
-		if status, text := s.Request(http.MethodGet, path+"?EIO=4&transport=polling", ""); status != http.StatusServiceUnavailable {
+		if status, text := s.Request(http.MethodGet, path+"?EIO=4&transport=polling",
+			""); status != http.StatusServiceUnavailable {
 			t.Errorf("answered %d %q", status, text)
 		}
 		if _, status := s.Dial(path + "?EIO=4&transport=websocket"); status != http.StatusServiceUnavailable {
 			t.Errorf("a WebSocket was answered %d", status)
 		}
 	})
+}
+
+// Clients never come back by themselves after a connect_error, and always do when the
+// connection ends.
+func TestComeBackLater(t *testing.T) {
+	inMemory(t, fmt.Errorf("%w: the log is being read", socketio.ErrLater),
+		func(t *testing.T, g *guest, s *engineiotest.Server) {
+			k := s.OpenSocket(path)
+			k.Says("40")
+			g.wants(t, "connect /")
+			if code, _ := k.Closed(); code != 1013 {
+				t.Errorf("closed with %d", code)
+			}
+			if why := <-g.closed; !errors.Is(why, socketio.ErrLater) {
+				t.Errorf("closed: %v", why)
+			}
+		})
 }

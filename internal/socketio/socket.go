@@ -11,8 +11,7 @@ import (
 	"github.com/aiecs/tasklane/internal/engineio"
 )
 
-// Socket is a client in one namespace. Its methods may be called by several
-// goroutines.
+// Socket is a client in one namespace. Its methods may be called by several goroutines.
 type Socket struct {
 	conn      *engineio.Conn
 	namespace string
@@ -29,8 +28,7 @@ func (s *Socket) ID() string { return s.id }
 // Namespace is the name with its slash.
 func (s *Socket) Namespace() string { return s.namespace }
 
-// Conn is the connection under the socket, which it shares with those in other
-// namespaces.
+// Conn is the connection under the socket, which it shares with those in other namespaces.
 func (s *Socket) Conn() *engineio.Conn { return s.conn }
 
 // Emit sends an event.
@@ -52,8 +50,8 @@ func (s *Socket) Send(ctx context.Context, p Packet) error {
 	return s.conn.Send(ctx, p.messages()...)
 }
 
-// Received is an event of a client. In Args each attachment is a placeholder
-// with its number, which may be one that is not there.
+// Received is an event of a client. In Args each attachment is a placeholder with its number, which may be one that is
+// not there.
 type Received struct {
 	Name        string
 	Args        []jsontext.Value

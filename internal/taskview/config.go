@@ -26,8 +26,8 @@ const (
 	maxPageBytes      = 8 << 20
 	maxSubmitted      = 10_000
 	maxSubmittedBytes = 64 << 20
-	maxAtHand         = 10_000
-	maxAtHandBytes    = 4 << 10 // of one row
+	maxCached         = 10_000
+	maxCachedBytes    = 4 << 10 // of one row
 	maxWaiters        = 20_000
 	maxRunsShown      = 100
 )
@@ -47,13 +47,20 @@ var (
 	ErrAmbiguous = errors.New("several users have a task with this id")
 	// ErrNotReady: the view has not been started, or is being rebuilt.
 	ErrNotReady = errors.New("task view is not ready")
-	// ErrBusy: too many callers wait already.
-	ErrBusy = errors.New("too many callers wait for tasks")
+	// ErrBusy: too many callers wait, or ask, already.
+	ErrBusy = errors.New("too many callers ask for tasks")
 	// ErrInvalid: a filter or a page's cursor cannot be used.
 	ErrInvalid = errors.New("invalid query")
 	// ErrTaken: another process writes the same database.
 	ErrTaken = errors.New("the task view is written by another process")
 )
+
+// LostError says that a task is lost: it was accepted, and nothing will run it.
+type LostError struct {
+	Why string
+}
+
+func (e *LostError) Error() string { return "the task is lost: " + e.Why }
 
 // Config says what a view follows and where it keeps it.
 type Config struct {
@@ -66,6 +73,12 @@ type Config struct {
 	Dir string
 	// Retention is how long ended tasks are kept; DefaultRetention if zero.
 	Retention time.Duration
+	// SilentAfter is how long an owner of shards is taken to be there after its last sign of
+	// life, of which one comes every five seconds; 15 s if zero.
+	SilentAfter time.Duration
+	// LossInterval is the time between two looks for lost tasks;
+	// DefaultLossInterval if zero.
+	LossInterval time.Duration
 	// Now is the clock of the retention; time.Now if nil.
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -80,6 +93,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Retention == 0 {
 		c.Retention = DefaultRetention
+	}
+	if c.LossInterval == 0 {
+		c.LossInterval = DefaultLossInterval
 	}
 	if c.Now == nil {
 		c.Now = time.Now

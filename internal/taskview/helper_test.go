@@ -11,8 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aiecs/tasklane/internal/cursor"
-	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/internal/fold"
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/kafka/topology"
 	"github.com/aiecs/tasklane/internal/kafkatest"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -20,7 +21,7 @@ import (
 // epoch0 is the time of the tests' records.
 var epoch0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 func bounded(t *testing.T) context.Context {
 	t.Helper()
@@ -41,10 +42,16 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, brokers: kafkatest.Start(t), topics: schemas.Topics{Prefix: kafkatest.Prefix(t)}, seq: map[string]int64{}}
-	b.client = kafkatest.Client(t, b.brokers, append(kafka.ProducerOpts(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	topology := kafka.Topology{Topics: b.topics, Lanes: []string{"fast", "heavy"}, Partitions: 2}
-	if _, err := kafka.EnsureTopics(bounded(t), b.client, topology); err != nil {
+	return newBenchOn(t, kafkatest.Start(t), schemas.Topics{Prefix: kafkatest.Prefix(t)})
+}
+
+func newBenchOn(t *testing.T, brokers string, topics schemas.Topics) *bench {
+	t.Helper()
+	b := &bench{t: t, brokers: brokers, topics: topics, seq: map[string]int64{}}
+	b.client = kafkatest.Client(t, b.brokers, append(kafka.ProducerOpts(),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	wanted := topology.Spec{Topics: b.topics, Lanes: []string{"fast", "heavy"}, Partitions: 2}
+	if _, err := topology.Ensure(bounded(t), b.client, wanted); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -108,16 +115,16 @@ func (b *bench) event(lane string, partition int32, e schemas.Event) {
 	shard := fmt.Sprintf("%s/%d", lane, partition)
 	b.seq[shard]++
 	e.Lane = lane
-	b.produce(eventRecord(b.topics.Events(), partition, journal.Stamp{Shard: shard, Epoch: 7, Seq: b.seq[shard]}, e))
+	b.produce(eventRecord(b.topics.Events(), partition, fold.Stamp{Shard: shard, Epoch: 7, Seq: b.seq[shard]}, e))
 }
 
-func eventRecord(topic string, partition int32, stamp journal.Stamp, e schemas.Event) *kgo.Record {
+func eventRecord(topic string, partition int32, stamp fold.Stamp, e schemas.Event) *kgo.Record {
 	e.EventID = stamp.EventID()
 	value, err := e.Encode()
 	if err != nil {
 		panic(err)
 	}
-	r := &kgo.Record{Topic: topic, Partition: partition, Headers: stamp.Headers(), Value: value}
+	r := &kgo.Record{Topic: topic, Partition: partition, Headers: fold.Headers[kgo.RecordHeader](stamp), Value: value}
 	if e.Kind.OfTask() {
 		r.Key = []byte(e.UserID)
 	}
@@ -125,7 +132,8 @@ func eventRecord(topic string, partition int32, stamp journal.Stamp, e schemas.E
 }
 
 func taskJSON(user, id string) string {
-	return fmt.Sprintf(`{"task_id":%q,"user_id":%q,"task_name":"answer","mode":"chat","service":"assistant","input_data":{"question":"why is the sky blue"}}`, id, user)
+	return fmt.Sprintf(`{"task_id":%q,"user_id":%q,"task_name":"answer","mode":"chat","service":"assistant",`+
+		`"input_data":{"question":"why is the sky blue"}}`, id, user)
 }
 
 func state(user, id string, status schemas.Status, attempt int) schemas.Event {
@@ -150,7 +158,7 @@ func (b *bench) passed(v *View, p cursor.TaskPosition) {
 
 func (b *bench) get(v *View, user, id string) Task {
 	b.t.Helper()
-	task, err := v.Get(bounded(b.t), Key{UserID: user, TaskID: id})
+	task, err := v.Get(bounded(b.t), schemas.TaskKey{UserID: user, TaskID: id})
 	if err != nil {
 		b.t.Fatalf("get %s of %s: %v", id, user, err)
 	}
@@ -159,7 +167,7 @@ func (b *bench) get(v *View, user, id string) Task {
 
 func (b *bench) wait(v *View, user, id string) schemas.Result {
 	b.t.Helper()
-	result, err := v.Wait(bounded(b.t), Key{UserID: user, TaskID: id})
+	result, err := v.Wait(bounded(b.t), schemas.TaskKey{UserID: user, TaskID: id})
 	if err != nil {
 		b.t.Fatalf("wait for %s of %s: %v", id, user, err)
 	}

@@ -3,7 +3,10 @@ package taskview
 import (
 	"sync"
 
-	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/aiecs/tasklane/internal/fold"
+	"github.com/aiecs/tasklane/schemas"
 )
 
 // overlay is what has been read and is not in the database yet: a batch that is
@@ -17,15 +20,15 @@ type overlay struct {
 	mu         sync.Mutex
 	filling    *batch
 	committing *batch // nil when the committer is idle
-	// atHand are rows of tasks that have not ended and are in the database, so
+	// cache are rows of tasks that have not ended and are in the database, so
 	// that an event finds its task without a query.
-	atHand map[runKey]*row
+	cache map[runKey]*row
 }
 
 func newOverlay() *overlay {
 	return &overlay{
 		kick: make(chan struct{}, 1), room: make(chan struct{}, 1),
-		filling: newBatch(), atHand: map[runKey]*row{},
+		filling: newBatch(), cache: map[runKey]*row{},
 	}
 }
 
@@ -43,8 +46,8 @@ func (o *overlay) update(run runKey, loaded *row, f func(*batch, *row)) bool {
 	case r != nil:
 	case o.committing != nil && o.committing.rows[run] != nil:
 		r = o.committing.rows[run].clone()
-	case o.atHand[run] != nil:
-		r = o.atHand[run].clone()
+	case o.cache[run] != nil:
+		r = o.cache[run].clone()
 	case loaded != nil:
 		r = loaded
 	default:
@@ -70,9 +73,9 @@ func (o *overlay) full() bool {
 }
 
 // skip notes a record that changes no row.
-func (o *overlay) skip(at topicPartition, next int64, stamp *journal.Stamp) {
+func (o *overlay) skip(r *kgo.Record, stamp *fold.Stamp) {
 	o.mu.Lock()
-	o.filling.note(at, next, stamp)
+	o.filling.note(r, stamp)
 	o.mu.Unlock()
 }
 
@@ -89,13 +92,13 @@ func (o *overlay) freeze() *batch {
 }
 
 // committed forgets the frozen batch, which is in the database now, and keeps
-// its unfinished rows at hand.
+// its unfinished rows in the cache.
 func (o *overlay) committed() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for run, r := range o.committing.rows {
-		delete(o.atHand, run)
-		if !r.task.Status.Terminal() && r.size() <= maxAtHandBytes {
+		delete(o.cache, run)
+		if r.task.open() && r.size() <= maxCachedBytes {
 			o.keep(run, r)
 		}
 	}
@@ -103,16 +106,16 @@ func (o *overlay) committed() {
 	o.committing = nil
 }
 
-// keep bounds what is at hand. Which row has to go does not matter: it costs
+// keep bounds the cache. Which row has to go does not matter: it costs
 // one query to get it back.
 func (o *overlay) keep(run runKey, r *row) {
-	if len(o.atHand) >= maxAtHand {
-		for other := range o.atHand {
-			delete(o.atHand, other)
+	if len(o.cache) >= maxCached {
+		for other := range o.cache {
+			delete(o.cache, other)
 			break
 		}
 	}
-	o.atHand[run] = r
+	o.cache[run] = r
 }
 
 // abandon releases who waits for a commit; the session is over and what was
@@ -126,14 +129,14 @@ func (o *overlay) abandon() {
 	}
 	close(o.filling.done)
 	o.filling = newBatch()
-	clear(o.atHand)
+	clear(o.cache)
 }
 
 // pending is closed when everything read so far is committed; nil if it is.
 func (o *overlay) pending() <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.filling.next) > 0 {
+	if len(o.filling.next) > 0 || len(o.filling.rows) > 0 {
 		return o.filling.done
 	}
 	if o.committing != nil {
@@ -148,11 +151,13 @@ type found struct {
 	task   Task
 	record []byte
 	result []byte
+	// webhook is nil unless it was given up.
+	webhook *schemas.WebhookOutcome
 }
 
 // lookup returns the runs of an identity, or of all users with the task id if
 // the user is empty. At most maxRunsShown are looked at.
-func (o *overlay) lookup(key Key) map[runKey]found {
+func (o *overlay) lookup(key schemas.TaskKey) map[runKey]found {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	runs := map[runKey]found{}
@@ -191,5 +196,100 @@ func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
+	}
+}
+
+// row is a run as the reader keeps it. The payloads are not in it: they are
+// written once and read when asked for.
+type row struct {
+	id   int64
+	task Task
+}
+
+// size estimates the bytes that keep the row in memory.
+func (r *row) size() int {
+	n := 512 + len(r.task.Message) + len(r.task.Error) + len(r.task.TaskName)
+	for name, value := range r.task.Labels {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+func partitionOf(r *kgo.Record) topicPartition { return topicPartition{r.Topic, r.Partition} }
+
+// position is how far a partition has been read: the next offset, and the leader
+// epoch in which the record before it was written, -1 if that is not known. By the
+// epoch the broker says whether that record is still there (KIP-320). A broker that
+// has one leader for ever cannot: print tells whether it is the same record.
+type position struct {
+	next  int64
+	epoch int32
+	print int64
+}
+
+type eventRow struct {
+	row       int64
+	partition int32
+	offset    int64
+	data      []byte
+}
+
+// batch is what has been read and is to be written in one transaction. It is
+// filled by the reader under the overlay's lock, then frozen and written by the
+// committer; done is closed when it is in the database or given up.
+type batch struct {
+	rows    map[runKey]*row
+	byTask  map[string][]*row
+	records map[int64][]byte // the tasks' own JSON by row
+	results map[int64][]byte
+	texts   []searchText
+	events  []eventRow
+	// webhooks are those that were given up, by run: it may not have been read yet.
+	webhooks map[runKey]schemas.WebhookOutcome
+	next     map[topicPartition]position
+	folds    map[string]fold.State
+	count    int
+	bytes    int
+	done     chan struct{}
+}
+
+func newBatch() *batch {
+	return &batch{
+		rows: map[runKey]*row{}, byTask: map[string][]*row{},
+		records: map[int64][]byte{}, results: map[int64][]byte{}, webhooks: map[runKey]schemas.WebhookOutcome{},
+		next: map[topicPartition]position{}, folds: map[string]fold.State{},
+		done: make(chan struct{}),
+	}
+}
+
+func (b *batch) full() bool { return b.count >= maxBatchRecords || b.bytes >= maxBatchBytes }
+
+func (b *batch) put(run runKey, r *row) {
+	if b.rows[run] == nil {
+		b.byTask[run.TaskID] = append(b.byTask[run.TaskID], r)
+	}
+	b.rows[run] = r
+}
+
+// keepRecord keeps a task's own JSON, and what of it can be searched for.
+func (b *batch) keepRecord(id int64, task *schemas.Task, record []byte) {
+	b.records[id] = record
+	b.texts = append(b.texts, inputText(id, task.UserID, task.InputData))
+	b.bytes += len(record)
+}
+
+// note remembers that a record has been read: its partition's next offset, and
+// the state of its shard's fold if it counts. It is called under the same lock
+// as the record's other changes, so that no batch is frozen between them.
+func (b *batch) note(r *kgo.Record, stamp *fold.Stamp) {
+	b.next[partitionOf(r)] = position{next: r.Offset + 1, epoch: r.LeaderEpoch, print: printOf(r)}
+	b.count++
+	if stamp != nil {
+		b.folds[stamp.Shard] = fold.State{Epoch: stamp.Epoch, Seq: stamp.Seq}
 	}
 }

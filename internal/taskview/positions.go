@@ -101,6 +101,20 @@ func (p *positions) of(topic string) []int64 {
 	return offsets
 }
 
+// places lists all next offsets by topic and partition.
+func (p *positions) places() map[string]map[int32]int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	places := map[string]map[int32]int64{}
+	for at, next := range p.next {
+		if places[at.topic] == nil {
+			places[at.topic] = map[int32]int64{}
+		}
+		places[at.topic][at.partition] = next
+	}
+	return places
+}
+
 // has reports whether the partition has been read beyond the offset.
 func (p *positions) has(at topicPartition, offset int64) bool {
 	p.mu.Lock()
@@ -136,6 +150,16 @@ func (p *positions) wait(ctx context.Context, at topicPartition, offset int64) e
 	}
 }
 
+// waitAll blocks until all partitions have been read up to their ends.
+func (p *positions) waitAll(ctx context.Context, ends map[topicPartition]int64) error {
+	for at, end := range ends {
+		if err := p.wait(ctx, at, end-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *positions) forget(at topicPartition, w *positionWaiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,4 +169,64 @@ func (p *positions) forget(at topicPartition, w *positionWaiter) {
 		return
 	}
 	p.waiting[at] = rest
+}
+
+// catchUps answers callers who ask where the lanes end now. All who come while
+// one request is under way share the next one: an answer to a request that was
+// sent before they came may be too old for them.
+type catchUps struct {
+	asked chan struct{} // capacity 1
+	mu    sync.Mutex
+	next  *endsAnswer
+}
+
+type endsAnswer struct {
+	done chan struct{}
+	ends map[topicPartition]int64
+	err  error
+}
+
+func newCatchUps() *catchUps {
+	return &catchUps{asked: make(chan struct{}, 1), next: &endsAnswer{done: make(chan struct{})}}
+}
+
+// join is the next answer.
+func (c *catchUps) join() *endsAnswer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	signal(c.asked)
+	return c.next
+}
+
+// serve answers until ctx ends. Who joins after the swap gets the next answer.
+func (c *catchUps) serve(ctx context.Context, ends func(context.Context) (map[topicPartition]int64, error)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-c.asked:
+		}
+		c.mu.Lock()
+		answer := c.next
+		c.next = &endsAnswer{done: make(chan struct{})}
+		c.mu.Unlock()
+		answer.ends, answer.err = ends(ctx)
+		close(answer.done)
+	}
+}
+
+// CatchUp blocks until the view has read everything that stood on the lanes
+// when it was called. Concurrent callers share the question to the brokers. It
+// fails with the cause of ctx when that ends: bound it.
+func (v *View) CatchUp(ctx context.Context) error {
+	answer := v.catchUps.join()
+	select {
+	case <-answer.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if answer.err != nil {
+		return answer.err
+	}
+	return v.positions.waitAll(ctx, answer.ends)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"pgregory.net/rapid"
 
-	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/internal/fold"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -34,7 +34,7 @@ func (h history) append(r *kgo.Record) {
 
 func drawHistory(t *rapid.T) history {
 	h := history{}
-	states := map[string]*journal.State{}
+	states := map[string]*fold.State{}
 	for range rapid.IntRange(1, 60).Draw(t, "records") {
 		lane := rapid.SampledFrom([]string{"fast", "heavy"}).Draw(t, "lane")
 		partition := int32(rapid.IntRange(0, 1).Draw(t, "partition"))
@@ -49,7 +49,7 @@ func drawHistory(t *rapid.T) history {
 		case 3:
 			h.append(&kgo.Record{Topic: propertyTopics.Events(), Partition: partition, Value: []byte(`foreign`)})
 		default:
-			h.append(drawEvent(t, states, runKey{Key{user, id}, lane, partition}))
+			h.append(drawEvent(t, states, runKey{schemas.TaskKey{UserID: user, TaskID: id}, lane, partition}))
 		}
 	}
 	return h
@@ -57,17 +57,17 @@ func drawHistory(t *rapid.T) history {
 
 // drawEvent makes a journal record that mostly continues its shard and
 // sometimes is stale, repeated, after a gap, or in a foreign partition.
-func drawEvent(t *rapid.T, states map[string]*journal.State, run runKey) *kgo.Record {
+func drawEvent(t *rapid.T, states map[string]*fold.State, run runKey) *kgo.Record {
 	shard := fmt.Sprintf("%s/%d", run.lane, run.partition)
 	if states[shard] == nil {
-		states[shard] = &journal.State{Epoch: 5}
+		states[shard] = &fold.State{Epoch: 5}
 	}
 	st := states[shard]
 	switch rapid.IntRange(0, 11).Draw(t, "stamp") {
 	case 0:
-		*st = journal.State{Epoch: st.Epoch + 1, Seq: 1}
+		*st = fold.State{Epoch: st.Epoch + 1, Seq: 1}
 	case 1:
-		*st = journal.State{Epoch: max(1, st.Epoch-1), Seq: st.Seq}
+		*st = fold.State{Epoch: max(1, st.Epoch-1), Seq: st.Seq}
 	case 2:
 		st.Seq = max(1, st.Seq)
 	case 3:
@@ -78,8 +78,9 @@ func drawEvent(t *rapid.T, states map[string]*journal.State, run runKey) *kgo.Re
 	if rapid.IntRange(0, 19).Draw(t, "foreign") == 0 {
 		shard = run.lane + "/7"
 	}
-	stamp := journal.Stamp{Shard: shard, Epoch: st.Epoch, Seq: max(1, st.Seq)}
-	e := state(run.UserID, run.TaskID, rapid.SampledFrom(schemas.Statuses()[:4]).Draw(t, "status"), rapid.IntRange(1, 3).Draw(t, "attempt"))
+	stamp := fold.Stamp{Shard: shard, Epoch: st.Epoch, Seq: max(1, st.Seq)}
+	e := state(run.UserID, run.TaskID, rapid.SampledFrom(schemas.Statuses()[:4]).Draw(t, "status"),
+		rapid.IntRange(1, 3).Draw(t, "attempt"))
 	e.Kind = rapid.SampledFrom([]schemas.Kind{
 		schemas.KindState, schemas.KindState, schemas.KindState, schemas.KindProgress, schemas.KindOutput,
 		schemas.KindRepeat, schemas.KindFence, schemas.KindMark,
@@ -115,7 +116,7 @@ func model(h history) map[runKey]picture {
 		return picture{Offset: -1, FirstEvent: -1, Status: schemas.Pending, Updated: -1 << 62, Created: -1}
 	}
 	for partition := range int32(2) {
-		folds := map[string]*journal.State{}
+		folds := map[string]*fold.State{}
 		for _, r := range h[topicPartition{propertyTopics.Events(), partition}] {
 			modelEvent(m, at, folds, r)
 		}
@@ -125,7 +126,7 @@ func model(h history) map[runKey]picture {
 				if err != nil {
 					continue
 				}
-				run := runKey{Key{task.UserID, task.TaskID}, lane, partition}
+				run := runKey{schemas.TaskKey{UserID: task.UserID, TaskID: task.TaskID}, lane, partition}
 				p := at(run)
 				if p.Offset < 0 {
 					p.Offset, p.Record, p.Created = r.Offset, string(r.Value), r.Timestamp.UnixMilli()
@@ -138,26 +139,26 @@ func model(h history) map[runKey]picture {
 	return m
 }
 
-func modelEvent(m map[runKey]picture, at func(runKey) picture, folds map[string]*journal.State, r *kgo.Record) {
-	stamp, ok := journal.ReadStamp(r.Headers)
+func modelEvent(m map[runKey]picture, at func(runKey) picture, folds map[string]*fold.State, r *kgo.Record) {
+	stamp, ok := fold.ReadStamp(r.Headers)
 	if !ok {
 		return
 	}
-	id, _ := journal.ParseShardID(stamp.Shard)
+	id, _ := fold.ParseShardID(stamp.Shard)
 	if id.Partition != r.Partition {
 		return
 	}
 	if folds[stamp.Shard] == nil {
-		folds[stamp.Shard] = &journal.State{}
+		folds[stamp.Shard] = &fold.State{}
 	}
-	if !folds[stamp.Shard].Step(stamp.Epoch, stamp.Seq).Counted() {
+	if !folds[stamp.Shard].Step(stamp.Epoch, stamp.Seq, r.Timestamp.UnixMilli()).Counted() {
 		return
 	}
 	e, _ := schemas.DecodeEvent(r.Value)
 	if e.Kind == schemas.KindFence || e.Kind == schemas.KindMark {
 		return
 	}
-	run := runKey{Key{e.UserID, e.TaskID}, id.Lane, r.Partition}
+	run := runKey{schemas.TaskKey{UserID: e.UserID, TaskID: e.TaskID}, id.Lane, r.Partition}
 	p := at(run)
 	if e.Kind != schemas.KindRepeat && p.Status.Terminal() {
 		return
@@ -201,12 +202,17 @@ func (m *machine) open() error {
 	if err != nil {
 		return err
 	}
-	v := &View{overlay: newOverlay(), positions: newPositions(), waiters: newWaiters(), submitted: newSubmitted()}
-	m.next = point.next
+	v := &View{overlay: newOverlay(), positions: newPositions(), waiters: newWaiters(), submitted: newSubmitted(),
+		watches: newWatches()}
+	m.next = map[topicPartition]int64{}
+	for at, to := range point.next {
+		m.next[at] = to.next
+	}
 	v.positions.reset(map[topicPartition]int64{})
 	m.s = &session{
-		view: v, store: st, nextID: point.nextID, fold: journal.NewFold(point.folds), shards: map[string]int32{},
-		log: &logClient{events: propertyTopics.Events(), lanes: map[string]string{propertyTopics.Lane("fast"): "fast", propertyTopics.Lane("heavy"): "heavy"}},
+		view: v, store: st, nextID: point.nextID, fold: fold.New(point.folds), shards: map[string]int32{}, marks: newMarks(),
+		log: &logClient{events: propertyTopics.Events(),
+			lanes: map[string]string{propertyTopics.Lane("fast"): "fast", propertyTopics.Lane("heavy"): "heavy"}},
 	}
 	return nil
 }
@@ -334,4 +340,10 @@ func TestViewEqualsModel(t *testing.T) {
 			t.Fatalf("%d rows for %d runs: %v", rows, len(want), err)
 		}
 	})
+}
+
+// laneRecord is a record of a lane.
+func laneRecord(lane string, partition int32, offset int64, value string) *kgo.Record {
+	return &kgo.Record{Topic: propertyTopics.Lane(lane), Partition: partition, Offset: offset, Timestamp: epoch0,
+		Value: []byte(value)}
 }

@@ -2,6 +2,7 @@ package taskview
 
 import (
 	"bytes"
+	"hash/fnv"
 	"strings"
 	"unicode"
 
@@ -22,10 +23,36 @@ type searchText struct {
 	body  string
 }
 
-func inputText(id int64, input []byte) searchText {
+// The rows of a user's tasks lie together in the index, so that a search among
+// them reads those only: neither what it finds nor how long it takes depends on
+// what others have written. taskBits is the room for tasks in a row's number; above
+// it stands a hash of the user, which two may share: the tasks found are asked for
+// their user as well.
+const (
+	taskBits = 36
+	userBits = 27
+	taskMask = int64(1)<<taskBits - 1
+)
+
+// userRows are the first and the last row that a user's tasks can have.
+func userRows(user string) (first, last int64) {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(user)) // never fails
+	sum := h.Sum64()
+	first = int64((sum^sum>>32)&(1<<userBits-1)) << taskBits //nolint:gosec // 27 bits
+	return first, first + 1<<taskBits - 1
+}
+
+// searchRow is the row of a task's input; that of its outcome is the next.
+func searchRow(id int64, user string) int64 {
+	first, _ := userRows(user)
+	return first + 2*id
+}
+
+func inputText(id int64, user string, input []byte) searchText {
 	var b textBuilder
 	b.json(input)
-	return searchText{rowid: 2 * id, body: b.String()}
+	return searchText{rowid: searchRow(id, user), body: b.String()}
 }
 
 func outcomeText(id int64, t *Task, result []byte) searchText {
@@ -33,7 +60,7 @@ func outcomeText(id int64, t *Task, result []byte) searchText {
 	b.text(t.Message)
 	b.text(t.Error)
 	b.json(result)
-	return searchText{rowid: 2*id + 1, body: b.String()}
+	return searchText{rowid: searchRow(id, t.UserID) + 1, body: b.String()}
 }
 
 // textBuilder collects words up to MaxSearchBytes.
@@ -88,7 +115,8 @@ func spaced(s string) string {
 }
 
 func unspaced(r rune) bool {
-	return r >= 0x0E00 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
+	return r >= 0x0E00 && unicode.In(r,
+		unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
 }
 
 // searchTerms turns a user's text into quoted FTS5 phrases, one a word; all of

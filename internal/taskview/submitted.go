@@ -34,6 +34,7 @@ type submission struct {
 	run    runKey
 	offset int64
 	found  found
+	added  time.Time
 }
 
 func newSubmitted() *submitted {
@@ -45,12 +46,14 @@ func newSubmitted() *submitted {
 // one of the two sees the other.
 func (s *submitted) add(sub Submission, done func() bool) {
 	run := runKey{
-		Key:  Key{UserID: sub.Task.UserID, TaskID: sub.Task.TaskID},
-		lane: sub.Position.Lane, partition: sub.Position.Partition,
+		TaskKey: sub.Task.Key(),
+		lane:    sub.Position.Lane, partition: sub.Position.Partition,
 	}
 	task := newTask(run)
 	task.takeRecord(sub.Task, sub.Position.Offset, sub.At)
-	entry := &submission{run: run, offset: sub.Position.Offset, found: found{task: task, record: sub.Record}}
+	entry := &submission{
+		run: run, offset: sub.Position.Offset, found: found{task: task, record: sub.Record}, added: time.Now(),
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,7 +93,7 @@ func (s *submitted) drop(e *list.Element) {
 
 // lookup returns the remembered runs of an identity, or of all users with the
 // task id if the user is empty.
-func (s *submitted) lookup(key Key) map[runKey]found {
+func (s *submitted) lookup(key schemas.TaskKey) map[runKey]found {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	runs := map[runKey]found{}
@@ -100,6 +103,26 @@ func (s *submitted) lookup(key Key) map[runKey]found {
 		}
 	}
 	return runs
+}
+
+// all are the remembered submissions, the oldest first.
+func (s *submitted) all() []*submission {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*submission, 0, s.order.Len())
+	for e := s.order.Front(); e != nil; e = e.Next() {
+		all = append(all, e.Value.(*submission))
+	}
+	return all
+}
+
+// clear forgets everything: it was acknowledged by another log.
+func (s *submitted) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.order.Len() > 0 {
+		s.drop(s.order.Front())
+	}
 }
 
 // last is the newest remembered position of every lane partition.

@@ -8,16 +8,9 @@ import (
 	"github.com/aiecs/tasklane/schemas"
 )
 
-// Key is a task's identity. An empty UserID asks for the only user who has the
-// id.
-type Key struct {
-	UserID string
-	TaskID string
-}
-
 // runKey is one run: an identity in one shard.
 type runKey struct {
-	Key
+	schemas.TaskKey
 	lane      string
 	partition int32
 }
@@ -30,7 +23,8 @@ type Task struct {
 	Partition int32  `json:"partition"`
 	// Offset is where the task's record stands on the lane; -1 while only
 	// events of it have been seen.
-	Offset    int64             `json:"offset"`
+	Offset int64 `json:"offset"`
+	// Status is one of the wire's, or [schemas.Lost]; Error says why then.
 	Status    schemas.Status    `json:"status"`
 	Attempt   int               `json:"attempt"`
 	Step      int               `json:"step"`
@@ -71,26 +65,39 @@ type Task struct {
 	// has none.
 	FirstEvent int64 `json:"-"`
 
+	// LastOffset is the highest place on the lane at which the task is known to
+	// stand: its record's, a repeated one's, or what an event named; -1 if none is.
+	LastOffset int64 `json:"-"`
+	// Deferred says that the lane's record is finished: the task waits, or has
+	// waited, in tasks.scheduled.
+	Deferred bool `json:"-"`
+
 	// Record is the task as it stands on the lane; empty in lists, and when
 	// only events of it have been seen or its record is no valid task.
 	Record jsontext.Value `json:"task,omitzero"`
-	// Result is the service's answer; empty in lists.
+	// Result is the service's answer; empty in lists, and if ResultArtifact has it.
 	Result jsontext.Value `json:"result,omitzero"`
+	// ResultArtifact is where a result is kept that was too large for an event.
+	ResultArtifact *schemas.Artifact `json:"result_artifact,omitzero"`
+	// Webhook says that the task's end could not be posted; nil in lists, and if it was
+	// posted, or still is to be.
+	Webhook *schemas.WebhookOutcome `json:"webhook,omitzero"`
 }
 
 // Outcome is the task's result as a caller gets it; useful once the status is
 // terminal.
 func (t *Task) Outcome() schemas.Result {
 	return schemas.ResultOf(&schemas.Event{
-		Status: t.Status, Task: t.TaskName, Result: t.Result, Error: t.Error, ErrorCode: t.ErrorCode, DuplicateOf: t.DuplicateOf,
+		Status: t.Status, Task: t.TaskName, Result: t.Result,
+		Error: t.Error, ErrorCode: t.ErrorCode, DuplicateOf: t.DuplicateOf, ResultArtifact: t.ResultArtifact,
 	})
 }
 
 // Key is the task's identity.
-func (t *Task) Key() Key { return Key{UserID: t.UserID, TaskID: t.TaskID} }
+func (t *Task) Key() schemas.TaskKey { return schemas.TaskKey{UserID: t.UserID, TaskID: t.TaskID} }
 
 func (t *Task) run() runKey {
-	return runKey{Key: t.Key(), lane: t.Lane, partition: t.Partition}
+	return runKey{TaskKey: t.Key(), lane: t.Lane, partition: t.Partition}
 }
 
 // newer orders runs of one identity: the one created last is shown.

@@ -1,12 +1,13 @@
 package taskview
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/internal/fold"
 )
 
 func itoa(i int) string { return strconv.Itoa(i) }
@@ -18,8 +19,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func stampOf(shard string, epoch, seq int64) journal.Stamp {
-	return journal.Stamp{Shard: shard, Epoch: epoch, Seq: seq}
+func stampOf(shard string, epoch, seq int64) fold.Stamp {
+	return fold.Stamp{Shard: shard, Epoch: epoch, Seq: seq}
 }
 
 func ids(tasks []Task) string {
@@ -31,6 +32,23 @@ func ids(tasks []Task) string {
 	return strings.Join(got, " ")
 }
 
+// rewrite changes a stored file as the view itself would: its positions, and the
+// rows of its tasks.
+func rewrite(t *testing.T, dir string, change func(b *batch, tasks []row)) {
+	t.Helper()
+	st, err := openStore(bounded(t), dir)
+	must(t, err)
+	defer st.close()
+	point, err := st.load(bounded(t))
+	must(t, err)
+	rows, err := st.rows(bounded(t), "SELECT "+taskColumns+" FROM tasks")
+	must(t, err)
+	b := newBatch()
+	b.next = point.next
+	change(b, rows)
+	must(t, st.commit(bounded(t), b))
+}
+
 // execute changes a stored file behind the view's back.
 func execute(t *testing.T, dir, statement string) {
 	t.Helper()
@@ -39,4 +57,12 @@ func execute(t *testing.T, dir, statement string) {
 	defer st.close()
 	_, err = st.write.Exec(statement)
 	must(t, err)
+}
+
+// tester is a test, or a run of a property.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Context() context.Context
 }

@@ -26,7 +26,8 @@ func TestTaskLife(t *testing.T) {
 			v, _ := b.start(b.config(dir))
 			b.passed(v, b.task("fast", 1, taskJSON("ada", "t1")))
 			task := b.get(v, "ada", "t1")
-			if task.Status != schemas.Pending || task.Offset != 0 || task.Partition != 1 || task.TaskName != "answer" || task.Runs != 1 {
+			if task.Status != schemas.Pending || task.Offset != 0 || task.Partition != 1 || task.TaskName != "answer" ||
+				task.Runs != 1 {
 				t.Errorf("fresh task: %+v", task)
 			}
 			if string(task.Record) != taskJSON("ada", "t1") {
@@ -34,7 +35,7 @@ func TestTaskLife(t *testing.T) {
 			}
 			results := make(chan schemas.Result, 1)
 			go func() {
-				r, err := v.Wait(context.Background(), Key{TaskID: "t1"})
+				r, err := v.Wait(context.Background(), schemas.TaskKey{TaskID: "t1"})
 				if err != nil {
 					t.Errorf("wait: %v", err)
 				}
@@ -50,14 +51,15 @@ func TestTaskLife(t *testing.T) {
 				t.Errorf("waited for %+v", r)
 			}
 			task = b.get(v, "ada", "t1")
-			if task.Status != schemas.Completed || task.EndedAt == nil || task.StartedAt == nil || task.Events != 3 || task.Progress.Percent != 40 {
+			if task.Status != schemas.Completed || task.EndedAt == nil || task.StartedAt == nil || task.Events != 3 ||
+				task.Progress.Percent != 40 {
 				t.Errorf("ended task: %+v", task)
 			}
-			h, err := v.Events(bounded(t), Key{"ada", "t1"}, "", 2)
+			h, err := v.Events(bounded(t), schemas.TaskKey{UserID: "ada", TaskID: "t1"}, "", 2)
 			if err != nil || len(h.Events) != 2 || h.Next == "" {
 				t.Fatalf("events: %v %+v", err, h)
 			}
-			h, err = v.Events(bounded(t), Key{"ada", "t1"}, h.Next, 2)
+			h, err = v.Events(bounded(t), schemas.TaskKey{UserID: "ada", TaskID: "t1"}, h.Next, 2)
 			if err != nil || len(h.Events) != 1 || h.Next != "" || !bytes.Contains(h.Events[0], []byte("completed")) {
 				t.Fatalf("rest of events: %v %+v", err, h)
 			}
@@ -74,7 +76,7 @@ func TestGetTellsUsersApart(t *testing.T) {
 	if err := v.CatchUp(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.Get(bounded(t), Key{TaskID: "same"}); !errors.Is(err, ErrAmbiguous) {
+	if _, err := v.Get(bounded(t), schemas.TaskKey{TaskID: "same"}); !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("got %v", err)
 	}
 	if task := b.get(v, "ada", "same"); task.Runs != 2 {
@@ -83,7 +85,8 @@ func TestGetTellsUsersApart(t *testing.T) {
 	if task := b.get(v, "bob", "same"); task.Runs != 1 {
 		t.Errorf("bob has %d runs", task.Runs)
 	}
-	for _, key := range []Key{{"cy", "same"}, {"ada", "other"}, {"", "other"}} {
+	for _, key := range []schemas.TaskKey{{UserID: "cy", TaskID: "same"},
+		{UserID: "ada", TaskID: "other"}, {UserID: "", TaskID: "other"}} {
 		if _, err := v.Get(bounded(t), key); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%v: got %v", key, err)
 		}
@@ -100,8 +103,9 @@ func TestSubmittedIsVisibleBeforeItIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.Submitted(Submission{Task: task, Record: []byte("{}"), Position: cursor.TaskPosition{Lane: "fast", Offset: 3}, At: epoch0})
-	got, err := v.Get(bounded(t), Key{TaskID: "t1"})
+	v.Submitted(Submission{Task: task, Record: []byte("{}"), Position: cursor.TaskPosition{Lane: "fast", Offset: 3},
+		At: epoch0})
+	got, err := v.Get(bounded(t), schemas.TaskKey{TaskID: "t1"})
 	if err != nil || got.Status != schemas.Pending || string(got.Record) != "{}" || got.Offset != 3 {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -119,7 +123,8 @@ func TestSubmittedIsBounded(t *testing.T) {
 	s := newSubmitted()
 	for i := range maxSubmitted + 50 {
 		task, _ := schemas.DecodeTask([]byte(taskJSON("ada", "t"+strings.Repeat("x", i%7)+string(rune('a'+i%26))+itoa(i))))
-		s.add(Submission{Task: task, Record: make([]byte, 10), Position: cursor.TaskPosition{Lane: "fast", Offset: int64(i)}}, func() bool { return false })
+		s.add(Submission{Task: task, Record: make([]byte, 10),
+			Position: cursor.TaskPosition{Lane: "fast", Offset: int64(i)}}, func() bool { return false })
 	}
 	if len(s.byRun) != maxSubmitted || s.order.Len() != maxSubmitted || s.bytes != 10*maxSubmitted {
 		t.Errorf("%d runs, %d in order, %d bytes", len(s.byRun), s.order.Len(), s.bytes)
@@ -162,7 +167,21 @@ func TestRebuild(t *testing.T) {
 		"another topic": func(t *testing.T, dir string) {
 			execute(t, dir, "UPDATE meta SET value = 'x' WHERE name LIKE 'log:topic:%'")
 		},
-		"beyond the log":     func(t *testing.T, dir string) { execute(t, dir, "UPDATE positions SET next = next + 1000") },
+		"a name is missing": func(t *testing.T, dir string) {
+			execute(t, dir, "DELETE FROM meta WHERE name LIKE 'log:topic:%events'")
+		},
+		"a name is too many": func(t *testing.T, dir string) {
+			execute(t, dir, "INSERT INTO meta VALUES ('log:topic:other.tasks.fast', 'x')")
+		},
+		"beyond the log": func(t *testing.T, dir string) {
+			rewrite(t, dir, func(b *batch, _ []row) {
+				for at := range b.next {
+					b.next[at] = position{next: b.next[at].next + 1000, epoch: -1}
+				}
+			})
+		},
+		"damaged positions":  func(t *testing.T, dir string) { execute(t, dir, "UPDATE positions SET next = next + 1") },
+		"damaged folds":      func(t *testing.T, dir string) { execute(t, dir, "UPDATE folds SET seq = seq + 1") },
 		"a table is missing": func(t *testing.T, dir string) { execute(t, dir, "DROP TABLE folds") },
 	}
 	for name, breakIt := range tests {
@@ -183,6 +202,36 @@ func TestRebuild(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnotherLogOnOneDirectory: the file of another topic prefix, or of other
+// lanes, is not shown and not answered from.
+func TestAnotherLogOnOneDirectory(t *testing.T) {
+	b := newBench(t)
+	other := newBenchOn(t, b.brokers, schemas.Topics{Prefix: b.topics.Prefix + "other."})
+	dir := t.TempDir()
+	v, stop := b.start(b.config(dir))
+	b.passed(v, b.task("fast", 0, taskJSON("ada", "t1")))
+	v.settle(bounded(t))
+	stop()
+
+	v, stop = other.start(other.config(dir))
+	if _, err := v.Get(bounded(t), schemas.TaskKey{UserID: "ada", TaskID: "t1"}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("of another prefix: %v", err)
+	}
+	other.passed(v, other.task("heavy", 0, taskJSON("ada", "t2")))
+	v.settle(bounded(t))
+	stop()
+
+	fewer := other.config(dir)
+	fewer.Lanes = []string{"fast"}
+	v, stop = other.start(fewer)
+	if tasks, _, err := v.List(bounded(t), Filter{}); err != nil || len(tasks) != 0 {
+		t.Errorf("of a lane that is not followed: %s, %v", ids(tasks), err)
+	}
+	stop()
+	v, _ = other.start(other.config(dir))
+	other.get(v, "ada", "t2")
 }
 
 func TestTwoProcessesOnOneDirectory(t *testing.T) {
@@ -219,7 +268,8 @@ func TestLargePayloadsAndFlood(t *testing.T) {
 	}
 	must(t, v.CatchUp(bounded(t)))
 	v.settle(bounded(t))
-	if task := b.get(v, "ada", "big"); len(task.Result) != 2<<20-1998 || len(task.Record) < 1<<20-400 || task.Events != 3001 {
+	if task := b.get(v, "ada", "big"); len(task.Result) != 2<<20-1998 || len(task.Record) < 1<<20-400 ||
+		task.Events != 3001 {
 		t.Errorf("result %d, record %d bytes, %d events", len(task.Result), len(task.Record), task.Events)
 	}
 }
@@ -331,7 +381,7 @@ func TestCatchUpIsShared(t *testing.T) {
 			if err := v.CatchUp(bounded(t)); err != nil {
 				t.Errorf("catch up: %v", err)
 			}
-			if _, err := v.Get(bounded(t), Key{TaskID: "t" + itoa(i)}); err != nil {
+			if _, err := v.Get(bounded(t), schemas.TaskKey{TaskID: "t" + itoa(i)}); err != nil {
 				t.Errorf("t%d: %v", i, err)
 			}
 		})

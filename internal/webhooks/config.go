@@ -8,19 +8,24 @@ import (
 	"time"
 
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/ssrf"
 	"github.com/aiecs/tasklane/schemas"
 )
 
-// Config is what a courier needs. The zero value of every bound is its default.
+// DefaultDrainTimeout is how long tries may go on at a stop.
+const DefaultDrainTimeout = 5 * time.Second
+
+// Config is what a dispatcher needs. The zero value of every bound is its default.
 type Config struct {
 	Kafka  kafka.Config
 	Topics schemas.Topics
 	// Secrets sign, each with a signature of its own: two while one is replaced
-	// by the other. Without any there is no courier.
+	// by the other. Without any there is no dispatcher.
 	Secrets []schemas.WebhookSecret
 	// Allow are addresses that are not public and may be posted to all the same.
 	Allow  []netip.Prefix
 	Logger *slog.Logger
+	lookup ssrf.Lookup // of names; the system's if nil
 
 	// Slots is how many tries run at once (64), and TargetSlots how many of them
 	// to one target (8).
@@ -40,7 +45,7 @@ type Config struct {
 	// Backoff is the pause after the first failed try; each is three times the
 	// one before, MaxBackoff at most (5 s, 8 h).
 	Backoff, MaxBackoff time.Duration
-	// SessionTimeout is after how long a silent courier's partitions go to another
+	// SessionTimeout is after how long a silent dispatcher's partitions go to another
 	// (10 s).
 	SessionTimeout time.Duration
 	// DrainTimeout is how long tries may go on at a stop or when their partition is
@@ -50,8 +55,8 @@ type Config struct {
 	CommitInterval time.Duration
 }
 
-// On reports whether there is a courier.
-func (c Config) On() bool { return len(c.Secrets) > 0 }
+// AllowOption is the flag that sets Allow, as refusals name it.
+const AllowOption = "--webhook-allow"
 
 // maxSecrets bounds the length of the header with the signatures.
 const maxSecrets = 4
@@ -61,7 +66,8 @@ func (c Config) validate() error {
 	case len(c.Secrets) == 0:
 		return errors.New("no webhook secret given: name a file with --webhook-secret-file")
 	case len(c.Secrets) > maxSecrets:
-		return fmt.Errorf("%d webhook secrets are given: use one, or up to %d while they are changed", len(c.Secrets), maxSecrets)
+		return fmt.Errorf("%d webhook secrets are given: use one, or up to %d while they are changed", len(c.Secrets),
+			maxSecrets)
 	}
 	return c.Kafka.Validate()
 }
@@ -80,7 +86,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Backoff, 5*time.Second)
 	setDefault(&c.MaxBackoff, 8*time.Hour)
 	setDefault(&c.SessionTimeout, 10*time.Second)
-	setDefault(&c.DrainTimeout, 5*time.Second)
+	setDefault(&c.DrainTimeout, DefaultDrainTimeout)
 	setDefault(&c.CommitInterval, time.Second)
 	return c
 }

@@ -31,16 +31,19 @@ type entry struct {
 // it is not kept in memory.
 type delivery struct {
 	entry
-	book   *book
-	target *target
-	offset int64 // of its newest record
+	backlog *backlog
+	route   *route
+	began   speed // of its route, when the try began that is under way
+	offset  int64 // of its newest record
 }
 
-// again is the delivery after a try that failed.
+// again is the delivery after a try that failed. The body that is kept may be let go
+// of during a try, so it is not looked at here.
 func (d *delivery) again(body []byte, due time.Time) entry {
-	e := d.entry
-	e.tries, e.due, e.body = e.tries+1, due, body
-	return e
+	return entry{
+		partition: d.partition, id: d.id, user: d.user, url: d.url,
+		tries: d.tries + 1, created: d.created, due: due, body: body,
+	}
 }
 
 // ended is the record that ends it.

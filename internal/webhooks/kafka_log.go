@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/logreader"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -22,15 +23,17 @@ const (
 // errRecordGone says that retention has taken a delivery's record.
 var errRecordGone = errors.New("its record is gone from task-webhooks")
 
-// ledger is the topic task-webhooks, and what else a courier reads and writes.
-type ledger struct {
+// delivery log is the topic task-webhooks, and what else a dispatcher reads and writes.
+type deliveryLog struct {
 	cfg    kafka.Config
 	topics schemas.Topics
 	client *kgo.Client
 	admin  *kadm.Client
+	// secrets seal what is written, and are looked for on what is read.
+	secrets []schemas.WebhookSecret
 }
 
-func newLedger(cfg kafka.Config, topics schemas.Topics) (*ledger, error) {
+func newDeliveryLog(cfg kafka.Config, topics schemas.Topics, secrets []schemas.WebhookSecret) (*deliveryLog, error) {
 	client, err := kafka.NewClient(cfg, append(kafka.ProducerOpts(),
 		kgo.RecordPartitioner(kgo.BasicConsistentPartitioner(placement(topics.DeadLetters()))),
 		kgo.RecordDeliveryTimeout(writeTimeout),
@@ -38,7 +41,7 @@ func newLedger(cfg kafka.Config, topics schemas.Topics) (*ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", topics.Webhooks(), err)
 	}
-	return &ledger{cfg: cfg, topics: topics, client: client, admin: kadm.NewClient(client)}, nil
+	return &deliveryLog{cfg: cfg, topics: topics, client: client, admin: kadm.NewClient(client), secrets: secrets}, nil
 }
 
 // placement puts records where they say; the dead letters may have fewer
@@ -52,14 +55,22 @@ func placement(letters string) func(topic string) func(r *kgo.Record, n int) int
 	}
 }
 
-func (l *ledger) close() { l.client.Close() }
+// watch looks whether the topics stay what they are. The group follows partitions
+// that are added; an event's deliveries stand in the partition of its number.
+func (l *deliveryLog) watch(health *kafka.Health) *kafka.Watch {
+	sharded := []string{l.topics.Events(), l.topics.Webhooks()}
+	return &kafka.Watch{Client: l.client, Topics: append(sharded, l.topics.DeadLetters()), Equal: sharded, Grows: true,
+		Health: health}
+}
+
+func (l *deliveryLog) close() { l.client.Close() }
 
 // write writes entries and returns their offsets once all are acknowledged. After
 // an error it is not known which are.
-func (l *ledger) write(ctx context.Context, entries ...entry) ([]int64, error) {
+func (l *deliveryLog) write(ctx context.Context, entries ...entry) ([]int64, error) {
 	records := make([]*kgo.Record, len(entries))
 	for i, e := range entries {
-		records[i] = encodeEntry(l.topics.Webhooks(), e)
+		records[i] = encodeEntry(l.topics.Webhooks(), e, seal(l.secrets, &e))
 	}
 	if err := l.produce(ctx, records); err != nil {
 		return nil, fmt.Errorf("write deliveries: %w", err)
@@ -71,9 +82,9 @@ func (l *ledger) write(ctx context.Context, entries ...entry) ([]int64, error) {
 	return offsets, nil
 }
 
-// bury writes a dead letter.
-func (l *ledger) bury(ctx context.Context, d *delivery, body []byte, why string, tries int) error {
-	if err := l.produce(ctx, []*kgo.Record{letter(l.topics, d, body, why, tries)}); err != nil {
+// writeDeadLetter writes that a delivery was given up, or cannot be made.
+func (l *deliveryLog) writeDeadLetter(ctx context.Context, e *entry, of schemas.Place, why string, tries int) error {
+	if err := l.produce(ctx, []*kgo.Record{deadLetter(l.topics, e, of, why, tries)}); err != nil {
 		return fmt.Errorf("write dead letter: %w", err)
 	}
 	return nil
@@ -81,7 +92,7 @@ func (l *ledger) bury(ctx context.Context, d *delivery, body []byte, why string,
 
 // produce waits for acknowledgements no longer than its time: the client may
 // wait longer than a context does.
-func (l *ledger) produce(ctx context.Context, records []*kgo.Record) error {
+func (l *deliveryLog) produce(ctx context.Context, records []*kgo.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	done := make(chan error, len(records))
@@ -101,118 +112,93 @@ func (l *ledger) produce(ctx context.Context, records []*kgo.Record) error {
 	return nil
 }
 
-// mark reads the group's commit for a partition of task-events.
-func (l *ledger) mark(ctx context.Context, partition int32) (mark, error) {
+// checkpoint reads the group's commit for a partition of task-events.
+func (l *deliveryLog) checkpoint(ctx context.Context, partition int32) (checkpoint, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	offsets, err := l.admin.FetchOffsetsForTopics(ctx, l.topics.WebhooksGroup(), l.topics.Events())
 	if err != nil {
-		return mark{}, fmt.Errorf("fetch offsets of %s: %w", l.topics.WebhooksGroup(), err)
+		return checkpoint{}, fmt.Errorf("fetch offsets of %s: %w", l.topics.WebhooksGroup(), err)
 	}
 	offset, ok := offsets.Lookup(l.topics.Events(), partition)
 	switch {
 	case ok && offset.Err != nil:
-		return mark{}, fmt.Errorf("fetch offsets of %s: %w", l.topics.WebhooksGroup(), offset.Err)
+		return checkpoint{}, fmt.Errorf("fetch offsets of %s: %w", l.topics.WebhooksGroup(), offset.Err)
 	case !ok || offset.At < 0:
-		return mark{}, nil
+		return checkpoint{}, nil
 	}
-	return parseMark(offset.At, offset.Metadata), nil
+	return parseCheckpoint(offset.At, offset.Metadata), nil
 }
 
 // read visits a partition's entries from an offset to where it ends now.
-func (l *ledger) read(ctx context.Context, partition int32, from int64, visit func(e entry, offset int64, err error)) error {
-	start, end, err := l.bounds(ctx, partition)
+func (l *deliveryLog) read(ctx context.Context, partition int32, from int64,
+	visit func(e entry, offset int64, err error)) error {
+	start, end, err := l.bounds(ctx, l.topics.Webhooks(), partition)
 	if err != nil {
 		return err
 	}
-	from = max(from, start)
-	if from >= end {
-		return nil
-	}
-	client, err := l.open(partition, from)
-	if err != nil {
-		return err
-	}
-	defer kafka.Close(client)
-	for next := from; next < end; {
-		fetches := client.PollRecords(ctx, 1000)
-		if err := firstError(ctx, fetches); err != nil {
-			return fmt.Errorf("read %s/%d: %w", l.topics.Webhooks(), partition, err)
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			if next = r.Offset + 1; !r.Attrs.IsControl() {
-				e, err := decodeEntry(r)
-				visit(e, r.Offset, err)
-			}
-		})
-	}
-	return nil
+	within := logreader.Range{Topic: l.topics.Webhooks(), Partition: partition, From: max(from, start), End: end}
+	return logreader.ReadRange(ctx, l.cfg, within, func(r *kgo.Record) bool {
+		e, err := l.decode(r)
+		visit(e, r.Offset, err)
+		return true
+	})
 }
 
-func (l *ledger) bounds(ctx context.Context, partition int32) (start, end int64, err error) {
+// decode reads an entry that a dispatcher has written.
+func (l *deliveryLog) decode(r *kgo.Record) (entry, error) {
+	e, err := decodeEntry(r)
+	if err == nil && !sealed(l.secrets, &e, headerOf(r, schemas.HeaderSeal)) {
+		return entry{}, errNotSealed
+	}
+	return e, err
+}
+
+func (l *deliveryLog) bounds(ctx context.Context, topic string, partition int32) (start, end int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	topic := l.topics.Webhooks()
-	starts, err := l.admin.ListStartOffsets(ctx, topic)
+	return boundsOf(ctx, l.admin, topic, partition)
+}
+
+// boundsOf candidates where a partition starts and ends.
+func boundsOf(ctx context.Context, admin *kadm.Client, topic string, partition int32) (start, end int64, err error) {
+	starts, err := admin.ListStartOffsets(ctx, topic)
 	if err != nil {
 		return 0, 0, fmt.Errorf("list start offsets of %s: %w", topic, err)
 	}
-	ends, err := l.admin.ListEndOffsets(ctx, topic)
+	ends, err := admin.ListEndOffsets(ctx, topic)
 	if err != nil {
 		return 0, 0, fmt.Errorf("list end offsets of %s: %w", topic, err)
 	}
 	first, ok := starts.Lookup(topic, partition)
 	last, ok2 := ends.Lookup(topic, partition)
 	if !ok || !ok2 {
-		return 0, 0, fmt.Errorf("%s has no partition %d; it needs as many as %s", topic, partition, l.topics.Events())
+		return 0, 0, fmt.Errorf("%s has no partition %d; lanes, task-events and task-webhooks need as many", topic,
+			partition)
 	}
 	return first.Offset, last.Offset, errors.Join(first.Err, last.Err)
-}
-
-// open reads a partition from an offset on. Nobody writes transactions there;
-// control records are kept so that one of somebody else's still counts as read.
-func (l *ledger) open(partition int32, from int64, opts ...kgo.Opt) (*kgo.Client, error) {
-	client, err := kafka.NewClient(l.cfg, append(opts,
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topics.Webhooks(): {partition: kgo.NewOffset().At(from)}}),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadUncommitted()),
-		kgo.KeepControlRecords(),
-	)...)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", l.topics.Webhooks(), err)
-	}
-	return client, nil
 }
 
 // body reads a delivery's body from the log again. A client of its own costs a
 // connection, and that is all: a wait in a client that others share would be
 // longer.
-func (l *ledger) body(ctx context.Context, d *delivery) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+func (l *deliveryLog) body(ctx context.Context, d *delivery) (body []byte, err error) {
+	reading, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	client, err := l.open(d.partition, d.offset, kgo.FetchMaxPartitionBytes(1))
-	if err != nil {
-		return nil, err
-	}
-	defer kafka.Close(client)
-	for {
-		fetches := client.PollRecords(ctx, 1)
-		if err := firstError(ctx, fetches); err != nil {
-			return nil, fmt.Errorf("read a delivery again: %w", err)
+	within := logreader.Range{Topic: l.topics.Webhooks(), Partition: d.partition, From: d.offset, End: d.offset + 1}
+	err = logreader.ReadRange(reading, l.cfg, within, func(r *kgo.Record) bool {
+		if e, err := l.decode(r); err == nil && e.id == d.id {
+			body = e.body
 		}
-		for _, r := range fetches.Records() {
-			if r.Offset != d.offset || headerOf(r, schemas.HeaderDelivery) != d.id {
-				return nil, errRecordGone
-			}
-			return r.Value, nil
-		}
+		return false
+	}, kgo.FetchMaxPartitionBytes(1))
+	gone := err == nil && body == nil
+	if err != nil { // nothing comes either where the log has ended before it
+		start, _, unknown := l.bounds(ctx, within.Topic, within.Partition)
+		gone = unknown == nil && start > d.offset
 	}
-}
-
-// firstError is why a poll failed, the end of the context among it.
-func firstError(ctx context.Context, fetches kgo.Fetches) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if gone {
+		err = errRecordGone
 	}
-	return fetches.Err()
+	return body, err
 }

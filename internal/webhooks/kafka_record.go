@@ -15,10 +15,11 @@ import (
 const maxTries = 1_000_000
 
 // encodeEntry makes the record of task-webhooks that says an entry.
-func encodeEntry(topic string, e entry) *kgo.Record {
+func encodeEntry(topic string, e entry, seal string) *kgo.Record {
 	r := &kgo.Record{
 		Topic: topic, Partition: e.partition, Key: []byte(e.user), Value: e.body,
-		Headers: []kgo.RecordHeader{{Key: schemas.HeaderDelivery, Value: []byte(e.id)}},
+		Headers: []kgo.RecordHeader{{Key: schemas.HeaderDelivery, Value: []byte(e.id)},
+			{Key: schemas.HeaderSeal, Value: []byte(seal)}},
 	}
 	header := func(key, value string) {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
@@ -38,7 +39,8 @@ func encodeEntry(topic string, e entry) *kgo.Record {
 // decodeEntry reads one.
 func decodeEntry(r *kgo.Record) (entry, error) {
 	e := entry{
-		partition: r.Partition, id: headerOf(r, schemas.HeaderDelivery), user: string(r.Key), outcome: outcome(headerOf(r, schemas.HeaderOutcome)),
+		partition: r.Partition, id: headerOf(r, schemas.HeaderDelivery), user: string(r.Key),
+		outcome: outcome(headerOf(r, schemas.HeaderOutcome)),
 	}
 	switch {
 	case e.id == "":
@@ -76,21 +78,20 @@ func headerOf(r *kgo.Record, key string) string {
 	return ""
 }
 
-// letter is the dead letter of a delivery that was given up: the event as it
-// would have been posted, with why not.
-func letter(topics schemas.Topics, d *delivery, body []byte, why string, tries int) *kgo.Record {
-	header := func(key, value string) kgo.RecordHeader { return kgo.RecordHeader{Key: key, Value: []byte(value)} }
-	return &kgo.Record{
-		Topic: topics.DeadLetters(), Partition: d.partition, Key: []byte(d.user), Value: body,
-		Headers: []kgo.RecordHeader{
-			header(schemas.HeaderReason, schemas.ReasonWebhookFailed),
-			header(schemas.HeaderError, why),
-			header(schemas.HeaderTopic, topics.Webhooks()),
-			header(schemas.HeaderPartition, strconv.Itoa(int(d.partition))),
-			header(schemas.HeaderOffset, strconv.FormatInt(d.offset, 10)),
-			header(schemas.HeaderAttempt, strconv.Itoa(tries)),
-			header(schemas.HeaderDelivery, d.id),
-			header(schemas.HeaderCallback, d.url),
-		},
+// deadLetter is the record of a delivery that was given up, or that cannot be made: the
+// event as it would have been posted, with why not and which record is given up.
+func deadLetter(topics schemas.Topics, e *entry, of schemas.Place, why string, tries int) *kgo.Record {
+	r := &kgo.Record{Topic: topics.DeadLetters(), Partition: e.partition, Key: []byte(e.user), Value: e.body}
+	for _, h := range [][2]string{
+		{schemas.HeaderReason, schemas.ReasonWebhookFailed}, {schemas.HeaderError, why}, {schemas.HeaderTopic,
+			of.Topic},
+		{schemas.HeaderPartition, strconv.Itoa(int(of.Partition))}, {schemas.HeaderOffset, strconv.FormatInt(of.Offset,
+			10)},
+		{schemas.HeaderAttempt, strconv.Itoa(tries)}, {schemas.HeaderDelivery, e.id}, {schemas.HeaderCallback, e.url},
+	} {
+		if h[1] != "" { // where the task is gone, nobody knows where it would have gone
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h[0], Value: []byte(h[1])})
+		}
 	}
+	return r
 }

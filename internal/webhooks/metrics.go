@@ -6,7 +6,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 )
 
-// meters are one courier's metrics.
+// meters are one dispatcher's metrics.
 type meters struct {
 	set *metrics.Set
 
@@ -19,9 +19,14 @@ type meters struct {
 	retried   *metrics.Counter // tries that will be followed by another
 	reread    *metrics.Counter // bodies read from the log again
 	invalid   *metrics.Counter // records that are none
-	restarts  *metrics.Counter // memberships that ended in an error
-	try       *metrics.PrometheusHistogram
-	delay     *metrics.PrometheusHistogram
+	// unconfirmed are events that ask for a delivery which their tasks do not, or of
+	// tasks that nobody can find.
+	unconfirmed *metrics.Counter
+	shed        *metrics.Counter // never tried: the user had too many open
+	rewinds     *metrics.Counter // commits that were put back
+	restarts    *metrics.Counter // memberships that ended in an error
+	try         *metrics.PrometheusHistogram
+	delay       *metrics.PrometheusHistogram
 }
 
 func newMeters(open, bytes, running, partitions func() float64) *meters {
@@ -33,11 +38,14 @@ func newMeters(open, bytes, running, partitions func() float64) *meters {
 	set.NewGauge(prefix+"partitions", partitions)
 	counter := func(name string) *metrics.Counter { return set.NewCounter(prefix + name + "_total") }
 	return &meters{
-		set: set, made: counter("made"), repeated: counter("repeated"), delivered: counter("delivered"), gone: counter("gone"),
+		set: set, made: counter("made"), repeated: counter("repeated"), delivered: counter("delivered"),
+		gone:   counter("gone"),
 		failed: counter("failed"), refused: counter("refused"), retried: counter("retried"), reread: counter("reread"),
-		invalid: counter("records_invalid"), restarts: counter("restarts"),
-		try:   set.NewPrometheusHistogramExt(prefix+"try_seconds", []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15}),
-		delay: set.NewPrometheusHistogramExt(prefix+"delay_seconds", []float64{.05, .1, .25, .5, 1, 5, 30, 300, 3600, 28800, 86400}),
+		invalid: counter("records_invalid"), unconfirmed: counter("unconfirmed"), shed: counter("shed"),
+		rewinds: counter("rewinds"), restarts: counter("restarts"),
+		try: set.NewPrometheusHistogramExt(prefix+"try_seconds", []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15}),
+		delay: set.NewPrometheusHistogramExt(prefix+"delay_seconds",
+			[]float64{.05, .1, .25, .5, 1, 5, 30, 300, 3600, 28800, 86400}),
 	}
 }
 

@@ -10,12 +10,24 @@ import (
 )
 
 func deliver(id string, target string, due time.Time) *delivery {
-	return &delivery{entry: entry{id: id, url: "http://" + target + "/" + id, due: due}}
+	return deliverFor("", id, target, due)
+}
+
+func deliverFor(user, id, target string, due time.Time) *delivery {
+	return &delivery{entry: entry{user: user, id: id, url: "http://" + target + "/" + id, due: due}}
+}
+
+// drained takes all that can be tried now.
+func drained(q *queue, now time.Time) (taken []*delivery) {
+	for d, _ := q.next(now); d != nil; d, _ = q.next(now) {
+		taken = append(taken, d)
+	}
+	return taken
 }
 
 func TestQueueTakesTurns(t *testing.T) {
 	now := time.Unix(1767222000, 0)
-	q := newQueue(10, 2)
+	q := newQueue(64, 8)
 	for i := range 4 {
 		q.add(deliver(fmt.Sprint("a", i), "a", now))
 	}
@@ -37,12 +49,14 @@ func TestQueueTakesTurns(t *testing.T) {
 func TestQueueLetsAFailingTargetRest(t *testing.T) {
 	now := time.Unix(1767222000, 0)
 	q := newQueue(10, 4)
-	for i := range 20 {
+	for i := range 21 {
 		q.add(deliver(fmt.Sprint(i), "a", now))
 	}
+	known, _ := q.next(now)
+	q.done(known, works, 0, 0, now)
 	for range failuresBeforeRest {
 		d, _ := q.next(now)
-		q.done(d, fails, 0, now)
+		q.done(d, fails, 0, 0, now)
 	}
 	d, until := q.next(now)
 	if d != nil || !until.Equal(now.Add(firstRest)) {
@@ -56,7 +70,7 @@ func TestQueueLetsAFailingTargetRest(t *testing.T) {
 	if d, _ := q.next(now); d != nil {
 		t.Error("two are tried at once")
 	}
-	q.done(probe, works, 0, now)
+	q.done(probe, works, 0, 0, now)
 	for range 2 {
 		if d, _ := q.next(now); d == nil {
 			t.Error("after a success there are not two at once")
@@ -68,16 +82,15 @@ func TestQueueLetsAFailingTargetRest(t *testing.T) {
 // together, and say one thing.
 func TestQueueCountsOneRestForManyFailures(t *testing.T) {
 	now := time.Unix(1767222000, 0)
-	q := newQueue(10, 8)
-	var running []*delivery
+	q := newQueue(16, 8)
 	for i := range 20 {
 		q.add(deliver(fmt.Sprint(i), "a", now))
 	}
-	for d, _ := q.next(now); d != nil; d, _ = q.next(now) {
-		running = append(running, d)
-	}
+	known, _ := q.next(now)
+	q.done(known, works, 0, 0, now)
+	running := drained(q, now)
 	for _, d := range running {
-		q.done(d, fails, 0, now)
+		q.done(d, fails, 0, 0, now)
 	}
 	if d, until := q.next(now); len(running) != 8 || d != nil || !until.Equal(now.Add(firstRest)) {
 		t.Errorf("%d fail, next is %v at %s", len(running), d, until)
@@ -90,7 +103,7 @@ func TestQueueHonoursTheTargetsPause(t *testing.T) {
 	q.add(deliver("1", "a", now))
 	q.add(deliver("2", "a", now))
 	d, _ := q.next(now)
-	q.done(d, fails, 90*time.Second, now)
+	q.done(d, fails, 90*time.Second, 0, now)
 	if d, until := q.next(now); d != nil || !until.Equal(now.Add(90*time.Second)) {
 		t.Errorf("next is %v at %s", d, until)
 	}
@@ -103,7 +116,7 @@ func TestQueueModel(t *testing.T) {
 		now := time.Unix(1767222000, 0)
 		slots, each := rapid.IntRange(1, 6).Draw(t, "slots"), rapid.IntRange(1, 3).Draw(t, "each")
 		q := newQueue(slots, each)
-		books := []*book{{}, {}}
+		backlogs := []*backlog{{}, {}}
 		running, waiting := map[*delivery]bool{}, map[*delivery]bool{}
 		end := func(d *delivery, last bool) {
 			delete(running, d)
@@ -114,13 +127,16 @@ func TestQueueModel(t *testing.T) {
 				q.wait(d)
 				waiting[d] = true
 			}
-			q.done(d, rapid.SampledFrom([]verdict{unknown, works, fails}).Draw(t, "verdict"), 0, now)
+			q.done(d, rapid.SampledFrom([]verdict{unknown, works, fails}).Draw(t, "verdict"), 0,
+				rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "took"), now)
 		}
 		for i := range rapid.IntRange(0, 60).Draw(t, "steps") {
 			switch rapid.IntRange(0, 4).Draw(t, "what") {
 			case 0:
-				d := deliver(fmt.Sprint(i), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "target"), now.Add(time.Duration(rapid.IntRange(-5, 5).Draw(t, "due"))*time.Second))
-				d.book = rapid.SampledFrom(books).Draw(t, "book")
+				d := deliverFor(rapid.SampledFrom([]string{"alice", "bob", "carol"}).Draw(t, "user"), fmt.Sprint(i),
+					rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "target"),
+					now.Add(time.Duration(rapid.IntRange(-5, 5).Draw(t, "due"))*time.Second))
+				d.backlog = rapid.SampledFrom(backlogs).Draw(t, "backlog")
 				q.add(d)
 				waiting[d] = true
 			case 1, 2:
@@ -139,9 +155,9 @@ func TestQueueModel(t *testing.T) {
 					break
 				}
 			}
-			perTarget := map[*target]int{}
+			perTarget := map[*bound]int{}
 			for d := range running {
-				perTarget[d.target]++
+				perTarget[d.route.target]++
 			}
 			for _, n := range perTarget {
 				if n > each {
@@ -152,15 +168,15 @@ func TestQueueModel(t *testing.T) {
 				t.Fatalf("%d of %d running, %d open of %d", q.running, len(running), q.open, len(running)+len(waiting))
 			}
 		}
-		drain(t, q, running, waiting, books[0], now)
+		drain(t, q, running, waiting, backlogs[0], now)
 	})
 }
 
-// drain drops a book, ends what runs and wants all the rest to be tried.
-func drain(t *rapid.T, q *queue, running, waiting map[*delivery]bool, b *book, now time.Time) {
+// drain drops a backlog, ends what runs and wants all the rest to be tried.
+func drain(t *rapid.T, q *queue, running, waiting map[*delivery]bool, b *backlog, now time.Time) {
 	q.drop(b)
 	for d := range waiting {
-		if d.book == b {
+		if d.backlog == b {
 			delete(waiting, d)
 		}
 	}
@@ -168,7 +184,7 @@ func drain(t *rapid.T, q *queue, running, waiting map[*delivery]bool, b *book, n
 		for d := range running {
 			delete(running, d)
 			q.remove(d)
-			q.done(d, works, 0, now)
+			q.done(d, works, 0, 0, now)
 		}
 		d, until := q.next(now)
 		if d != nil {
@@ -181,7 +197,8 @@ func drain(t *rapid.T, q *queue, running, waiting map[*delivery]bool, b *book, n
 		}
 		now = until
 	}
-	if len(waiting) != 0 || q.open != 0 || len(q.targets) != 0 || q.running != 0 {
+	if len(waiting) != 0 || q.open != 0 || len(q.targets)+len(q.users)+len(q.routes) != 0 || q.running != 0 ||
+		q.taking != [speeds]int{} {
 		t.Fatalf("%d are never tried; %d open, %d targets, %d running", len(waiting), q.open, len(q.targets), q.running)
 	}
 }
@@ -197,6 +214,6 @@ func BenchmarkQueue(b *testing.B) {
 	for b.Loop() {
 		d, _ := q.next(now)
 		q.wait(d)
-		q.done(d, works, 0, now)
+		q.done(d, works, 0, 0, now)
 	}
 }

@@ -40,8 +40,8 @@ func TestBrokerRestart(t *testing.T) {
 		w.fence(fmt.Sprintf("fast/%d", p), 7)
 	}
 	burst()
-	_, stop1 := w.courier(w.config())
-	_, stop2 := w.courier(w.config())
+	_, stop1 := w.dispatcher(w.config())
+	_, stop2 := w.dispatcher(w.config())
 	r.await("the first", func() bool { return r.tries(ids[0]) > 0 })
 	stopBroker()
 	_, _ = run(addr)
@@ -49,7 +49,7 @@ func TestBrokerRestart(t *testing.T) {
 	r.await("all", r.all(ids, 1))
 	stop1()
 	stop2()
-	_, stop3 := w.courier(w.config()) // ends what the others could not write down
+	_, stop3 := w.dispatcher(w.config()) // ends what the others could not write down
 	r.await("nothing open", func() bool { return w.openDeliveries() == 0 })
 	stop3()
 }
@@ -58,15 +58,15 @@ func TestBrokerRestart(t *testing.T) {
 func (w *world) openDeliveries() int {
 	w.t.Helper()
 	cfg := w.config()
-	l, err := newLedger(cfg.Kafka, cfg.Topics)
+	l, err := newDeliveryLog(cfg.Kafka, cfg.Topics, cfg.Secrets)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer l.close()
 	open := 0
 	for p := range int32(worldPartitions) {
-		b := newBook(context.Background(), p)
-		b.begin(mark{})
+		b := newBacklog(context.Background(), p)
+		b.begin(checkpoint{})
 		err := l.read(w.context(), p, 0, func(e entry, offset int64, err error) {
 			if err != nil {
 				w.t.Error(err)
@@ -82,7 +82,7 @@ func (w *world) openDeliveries() int {
 	return open
 }
 
-// TestStorm: couriers join and leave all the time, in order, and every event is
+// TestStorm: dispatchers join and leave all the time, in order, and every event is
 // posted once.
 func TestStorm(t *testing.T) {
 	w := newWorld(t)
@@ -90,10 +90,10 @@ func TestStorm(t *testing.T) {
 	for p := range worldPartitions {
 		w.fence(fmt.Sprintf("heavy/%d", p), 7)
 	}
-	_, stop := w.courier(w.config())
+	_, stop := w.dispatcher(w.config())
 	var ids []string
 	for round := range 6 {
-		_, next := w.courier(w.config())
+		_, next := w.dispatcher(w.config())
 		for i := range 20 {
 			ids = append(ids, w.end(fmt.Sprintf("heavy/%d", i%worldPartitions), 7, fmt.Sprint(i), r.URL))
 		}

@@ -4,28 +4,24 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
+	"github.com/aiecs/tasklane/internal/datadir"
+	"github.com/aiecs/tasklane/internal/secretfile"
 	"github.com/aiecs/tasklane/schemas"
 )
 
-// maxSecretFileBytes bounds a file of secrets.
-const maxSecretFileBytes = 64 << 10
-
 // ReadSecrets reads a file with one secret a line, see [schemas.ParseWebhookSecrets].
 func ReadSecrets(path string) ([]schemas.WebhookSecret, error) {
-	file, err := os.Open(path)
+	content, err := secretfile.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("read webhook secrets: %w", err)
 	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxSecretFileBytes))
-	if err != nil {
-		return nil, fmt.Errorf("read webhook secrets: %w", err)
-	}
+	return secretsOf(path, content)
+}
+
+func secretsOf(path string, content []byte) ([]schemas.WebhookSecret, error) {
 	secrets, err := parseSecrets(content)
 	if err != nil {
 		return nil, fmt.Errorf("read webhook secrets: %s: %w", path, err)
@@ -36,7 +32,8 @@ func ReadSecrets(path string) ([]schemas.WebhookSecret, error) {
 func parseSecrets(content []byte) ([]schemas.WebhookSecret, error) {
 	secrets, err := schemas.ParseWebhookSecrets(content)
 	if err == nil && len(secrets) > maxSecrets {
-		return nil, fmt.Errorf("there are %d secrets in it: use one, or up to %d while they are changed", len(secrets), maxSecrets)
+		return nil, fmt.Errorf("there are %d secrets in it: use one, or up to %d while they are changed", len(secrets),
+			maxSecrets)
 	}
 	return secrets, err
 }
@@ -47,9 +44,12 @@ const secretBytes = 32
 // OwnSecret reads the file, or makes it with a new secret, readable by its owner
 // alone.
 func OwnSecret(path string) ([]schemas.WebhookSecret, error) {
-	secrets, err := ReadSecrets(path)
+	content, err := datadir.ReadFile(path)
+	if err == nil {
+		return secretsOf(path, content)
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return secrets, err
+		return nil, fmt.Errorf("read webhook secret: %w", err)
 	}
 	key := make([]byte, secretBytes)
 	if _, err := rand.Read(key); err != nil {
@@ -59,15 +59,10 @@ func OwnSecret(path string) ([]schemas.WebhookSecret, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make webhook secret: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if _, err := datadir.Make(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("make webhook secret: %w", err)
 	}
-	// Under another name first: a crash must not leave half a secret.
-	draft := path + ".new"
-	if err := os.WriteFile(draft, []byte(secret.Text()+"\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("write webhook secret: %w", err)
-	}
-	if err := os.Rename(draft, path); err != nil {
+	if err := datadir.WriteFile(path, []byte(secret.Text()+"\n")); err != nil {
 		return nil, fmt.Errorf("write webhook secret: %w", err)
 	}
 	return []schemas.WebhookSecret{secret}, nil

@@ -5,13 +5,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/aiecs/tasklane/internal/secretfile"
 )
 
 func TestReadSecrets(t *testing.T) {
 	good := strings.Repeat("a", 32)
 	for content, want := range map[string]int{
 		good: 1, good + "\n": 1, "# old\r\n" + good + "\r\n\r\n# new\r\n  whsec_" + good + " \r\n": 2,
-		"": 0, "# only\n": 0, "short": 0, good + "\nnot base64!": 0, strings.Repeat(good+"\n", maxSecrets+1): 0, strings.Repeat("x", maxSecretFileBytes+1): 0,
+		"": 0, "# only\n": 0, "short": 0, good + "\nnot base64!": 0, strings.Repeat(good+"\n", maxSecrets+1): 0,
+		strings.Repeat("x", secretfile.MaxBytes+1): 0,
 	} {
 		path := filepath.Join(t.TempDir(), "secret")
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/aiecs/tasklane/internal/ssrf"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -24,8 +24,6 @@ const (
 	maxAnswerBytes   = 16 << 10 // read, so that the connection can be used again
 	maxReasonBytes   = 1 << 10
 	shownAnswerBytes = 200
-	idleTimeout      = 30 * time.Second
-	maxIdle          = 128
 )
 
 // sender makes the requests.
@@ -35,22 +33,13 @@ type sender struct {
 	timeout time.Duration
 }
 
-// newSender makes a client that follows no redirect, uses no proxy (it would look
-// up the name itself, out of the guard's sight) and dials what the guard lets it.
+// newSender makes a client that follows no redirect and goes where the guard lets it.
 func newSender(c *Config) *sender {
-	watch := &guard{allow: c.Allow}
-	dialer := &net.Dialer{Timeout: dialTimeout, Control: watch.control}
-	transport := &http.Transport{
-		Proxy:                  nil,
-		DialContext:            dialer.DialContext,
-		TLSHandshakeTimeout:    dialTimeout,
-		ForceAttemptHTTP2:      true,
-		MaxIdleConns:           maxIdle,
-		MaxIdleConnsPerHost:    c.TargetSlots,
-		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: maxAnswerHeader,
-		DisableCompression:     true, // an answer must not unfold
-	}
+	guard := ssrf.New(ssrf.Config{Allow: c.Allow, Option: AllowOption, DialTimeout: dialTimeout, Lookup: c.lookup})
+	transport := guard.Transport()
+	transport.MaxIdleConnsPerHost = c.TargetSlots
+	transport.MaxResponseHeaderBytes = maxAnswerHeader
+	transport.DisableCompression = true // an answer must not unfold
 	return &sender{
 		client: &http.Client{
 			Transport:     transport,
@@ -76,7 +65,8 @@ type answer struct {
 // works reports whether the target is well. A receiver that does not like one
 // delivery can like the next.
 func (a answer) works() bool {
-	return a.status != 0 && a.status < 500 && a.status != http.StatusTooManyRequests && a.status != http.StatusRequestTimeout
+	return a.status != 0 && a.status < 500 && a.status != http.StatusTooManyRequests &&
+		a.status != http.StatusRequestTimeout
 }
 
 // send makes one try. It takes no longer than the timeout.
@@ -130,8 +120,8 @@ func (s *sender) request(ctx context.Context, e *entry, body []byte, now time.Ti
 // unanswered says why there was no answer, without the URL, which may hold a
 // secret.
 func (s *sender) unanswered(err error) answer {
-	if r := refused(err); r != nil {
-		return answer{reason: r.reason, final: true, refused: true}
+	if r := ssrf.Refused(err); r != nil {
+		return answer{reason: short(r.Reason), final: true, refused: true}
 	}
 	var of *url.Error
 	if errors.As(err, &of) {

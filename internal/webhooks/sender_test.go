@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aiecs/tasklane/internal/ssrf"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -25,7 +26,8 @@ func testSender(t *testing.T, timeout time.Duration) *sender {
 		}
 		secrets = append(secrets, secret)
 	}
-	c := Config{Secrets: secrets, Timeout: timeout, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}.withDefaults()
+	c := Config{Secrets: secrets, Timeout: timeout,
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}.withDefaults()
 	s := newSender(&c)
 	t.Cleanup(s.close)
 	return s
@@ -52,7 +54,8 @@ func TestSenderSignsWithEverySecret(t *testing.T) {
 			t.Errorf("got %v with %s", h, body)
 		}
 	})
-	if a := s.send(t.Context(), &entry{id: "id-1", url: url}, []byte("{}")); a.reason != "" || a.status != http.StatusOK {
+	if a := s.send(t.Context(), &entry{id: "id-1", url: url}, []byte("{}")); a.reason != "" ||
+		a.status != http.StatusOK {
 		t.Errorf("answered %+v", a)
 	}
 }
@@ -64,7 +67,8 @@ func TestSenderFollowsNoRedirect(t *testing.T) {
 		http.Redirect(w, r, elsewhere, http.StatusTemporaryRedirect)
 	})
 	a := testSender(t, patience).send(t.Context(), &entry{id: "i", url: url}, []byte("{}"))
-	if followed.Load() || a.status != http.StatusTemporaryRedirect || !strings.Contains(a.reason, "redirects are not followed") {
+	if followed.Load() || a.status != http.StatusTemporaryRedirect ||
+		!strings.Contains(a.reason, "redirects are not followed") {
 		t.Errorf("followed: %v, %+v", followed.Load(), a)
 	}
 }
@@ -72,13 +76,13 @@ func TestSenderFollowsNoRedirect(t *testing.T) {
 // TestSenderUsesNoProxy: one from the environment would make the connection out of
 // the guard's sight.
 func TestSenderUsesNoProxy(t *testing.T) {
-	var asked atomic.Bool
-	proxy := serve(t, func(http.ResponseWriter, *http.Request) { asked.Store(true) })
+	var candidateEvent atomic.Bool
+	proxy := serve(t, func(http.ResponseWriter, *http.Request) { candidateEvent.Store(true) })
 	t.Setenv("HTTP_PROXY", proxy)
 	t.Setenv("http_proxy", proxy)
 	a := testSender(t, patience).send(t.Context(), &entry{id: "i", url: "http://192.168.7.7/"}, []byte("{}"))
-	if asked.Load() || !a.refused || !strings.Contains(a.reason, "private") {
-		t.Errorf("the proxy was asked: %v, %+v", asked.Load(), a)
+	if candidateEvent.Load() || !a.refused || !strings.Contains(a.reason, "private") {
+		t.Errorf("the proxy was asked: %v, %+v", candidateEvent.Load(), a)
 	}
 }
 
@@ -118,7 +122,8 @@ func TestSenderTellsNoSecretOfAURL(t *testing.T) {
 	closed := listener.Addr().String()
 	listener.Close()
 	s := testSender(t, patience)
-	for _, url := range []string{"http://" + closed + "/?key=hush", "https://" + closed + "/hush", "http://10.0.0.1/hush"} {
+	for _, url := range []string{"http://" + closed + "/?key=hush", "https://" + closed + "/hush",
+		"http://10.0.0.1/hush"} {
 		if a := s.send(t.Context(), &entry{id: "i", url: url}, nil); a.reason == "" || strings.Contains(a.reason, "hush") {
 			t.Errorf("%s: %+v", url, a)
 		}
@@ -130,10 +135,55 @@ func TestSenderTellsNoSecretOfAURL(t *testing.T) {
 	}
 }
 
+// TestOneAddressIsNotTheName: of a name with an address that may not be posted to and
+// one that may, whose server is restarting, only the second decides.
+func TestOneAddressIsNotTheName(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	_ = listener.Close()
+	s := testSender(t, patience)
+	for _, addresses := range [][]string{{"::1", "127.0.0.1"}, {"127.0.0.1", "10.0.0.1"}} {
+		s.client.Transport = testGuard(t, addresses...).Transport()
+		a := s.send(t.Context(), &entry{id: "i", url: "http://both.test:" + port + "/"}, []byte("{}"))
+		if a.final || a.refused || a.reason == "" {
+			t.Errorf("%v: answered %+v", addresses, a)
+		}
+	}
+	s.client.Transport = testGuard(t, "::1", "10.0.0.1").Transport()
+	a := s.send(t.Context(), &entry{id: "i", url: "http://both.test:" + port + "/"}, []byte("{}"))
+	if !a.final || !a.refused || !strings.Contains(a.reason, "loopback") || !strings.Contains(a.reason, "private") {
+		t.Errorf("a name without an address that may be posted to: %+v", a)
+	}
+}
+
+// testGuard lets 127.0.0.1 be posted to, and has these addresses for every name.
+func testGuard(t *testing.T, addresses ...string) *ssrf.Guard {
+	t.Helper()
+	return ssrf.New(ssrf.Config{Allow: loopback(), Option: AllowOption, Lookup: lookup(addresses...)})
+}
+
+func loopback() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} }
+
+func lookup(addresses ...string) ssrf.Lookup {
+	return func(_ context.Context, network, _ string) ([]netip.Addr, error) {
+		var found []netip.Addr
+		for _, text := range addresses {
+			if a := netip.MustParseAddr(text); network == "ip" || a.Is4() == (network == "ip4") {
+				found = append(found, a)
+			}
+		}
+		return found, nil
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	now := time.Unix(1767222000, 0).UTC()
 	for text, want := range map[string]time.Duration{
-		"": 0, "0": 0, "90": 90 * time.Second, "-1": 0, "1.5": 0, "soon": 0, "999999999": maxRetryAfter, "99999999999999999999": 0,
+		"": 0, "0": 0, "90": 90 * time.Second, "-1": 0, "1.5": 0, "soon": 0, "999999999": maxRetryAfter,
+		"99999999999999999999":                       0,
 		now.Add(time.Minute).Format(http.TimeFormat): time.Minute, now.Add(-time.Minute).Format(http.TimeFormat): 0,
 		now.Add(1000 * time.Hour).Format(http.TimeFormat): maxRetryAfter,
 	} {
@@ -146,7 +196,8 @@ func TestRetryAfter(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	c := Config{}.withDefaults()
 	for tries, least := range map[int]time.Duration{
-		1: 5 * time.Second, 2: 15 * time.Second, 3: 45 * time.Second, 8: 10935 * time.Second, 9: 8 * time.Hour, 16: 8 * time.Hour, 1000: 8 * time.Hour,
+		1: 5 * time.Second, 2: 15 * time.Second, 3: 45 * time.Second, 8: 10935 * time.Second, 9: 8 * time.Hour,
+		16: 8 * time.Hour, 1000: 8 * time.Hour,
 	} {
 		for range 100 {
 			if got := c.backoff(tries); got < least || got > least+least/5 {
@@ -165,32 +216,41 @@ func TestJudge(t *testing.T) {
 	old := fresh(3)
 	old.created = now.Add(-71*time.Hour - 59*time.Minute - 50*time.Second)
 	for name, test := range map[string]struct {
-		d      *delivery
-		a      answer
-		how    outcome
-		target verdict
-		letter string
-		wait   time.Duration // at least
-		pause  time.Duration
+		d          *delivery
+		a          answer
+		how        outcome
+		target     verdict
+		deadLetter string
+		wait       time.Duration // at least
+		pause      time.Duration
 	}{
-		"done":               {fresh(0), answer{status: 204}, delivered, works, "", 0, 0},
-		"gone":               {fresh(0), answer{status: 410, reason: "answered 410"}, gone, works, "", 0, 0},
-		"not liked":          {fresh(0), answer{status: 400, reason: "answered 400"}, "", works, "", 5 * time.Second, 0},
-		"redirect":           {fresh(1), answer{status: 301, reason: "answered 301"}, "", works, "", 15 * time.Second, 0},
-		"broken":             {fresh(0), answer{status: 500, reason: "answered 500"}, "", fails, "", 5 * time.Second, 0},
-		"silent":             {fresh(0), answer{reason: "no answer"}, "", fails, "", 5 * time.Second, 0},
-		"busy":               {fresh(0), answer{status: 429, after: time.Hour, reason: "answered 429"}, "", fails, "", time.Hour, time.Hour},
-		"away":               {fresh(0), answer{status: 503, after: time.Minute, reason: "answered 503"}, "", fails, "", time.Minute, time.Minute},
-		"later, one of many": {fresh(0), answer{status: 404, after: time.Minute, reason: "answered 404"}, "", works, "", time.Minute, 0},
-		"not allowed":        {fresh(0), answer{reason: "private", final: true, refused: true}, failed, unknown, "private", 0, 0},
-		"often enough":       {fresh(15), answer{status: 500, reason: "answered 500"}, failed, fails, "given up after 16 tries: answered 500", 0, 0},
-		"long enough":        {old, answer{status: 500, reason: "answered 500"}, failed, fails, "given up after 4 tries in 72h0m0s: answered 500", 0, 0},
+		"done":      {fresh(0), answer{status: 204}, delivered, works, "", 0, 0},
+		"gone":      {fresh(0), answer{status: 410, reason: "answered 410"}, gone, works, "", 0, 0},
+		"not liked": {fresh(0), answer{status: 400, reason: "answered 400"}, "", works, "", 5 * time.Second, 0},
+		"redirect":  {fresh(1), answer{status: 301, reason: "answered 301"}, "", works, "", 15 * time.Second, 0},
+		"broken":    {fresh(0), answer{status: 500, reason: "answered 500"}, "", fails, "", 5 * time.Second, 0},
+		"silent":    {fresh(0), answer{reason: "no answer"}, "", fails, "", 5 * time.Second, 0},
+		"busy": {fresh(0), answer{status: 429, after: time.Hour, reason: "answered 429"}, "", fails, "",
+			time.Hour, time.Hour},
+		"away": {fresh(0), answer{status: 503, after: time.Minute, reason: "answered 503"}, "", fails, "",
+			time.Minute, time.Minute},
+		"later, one of many": {fresh(0), answer{status: 404, after: time.Minute, reason: "answered 404"}, "", works, "",
+			time.Minute, 0},
+		"not allowed": {fresh(0), answer{reason: "private", final: true, refused: true}, failed, unknown, "private",
+			0, 0},
+		"often enough": {fresh(15), answer{status: 500, reason: "answered 500"}, failed, fails,
+			"given up after 16 tries: answered 500", 0, 0},
+		"long enough": {old, answer{status: 500, reason: "answered 500"}, failed, fails,
+			"given up after 4 tries in 72h0m0s: answered 500", 0, 0},
 	} {
 		j := c.judge(test.d, test.a, []byte("{}"), now)
-		if j.next.outcome != test.how || j.target != test.target || j.letter != test.letter || j.pause != test.pause || j.next.id != "i" {
+		if j.next.outcome != test.how || j.target != test.target || j.deadLetter != test.deadLetter ||
+			j.pause != test.pause || j.next.id != "i" {
 			t.Errorf("%s: %+v", name, j)
 		}
-		if wait := j.next.due.Sub(now); test.how == "" && (wait < test.wait || wait > test.wait*6/5+time.Nanosecond || j.next.tries != test.d.tries+1 || string(j.next.body) != "{}") {
+		if wait := j.next.due.Sub(now); test.how == "" &&
+			(wait < test.wait || wait > test.wait*6/5+time.Nanosecond || j.next.tries != test.d.tries+1 ||
+				string(j.next.body) != "{}") {
 			t.Errorf("%s: again after %s, %+v", name, wait, j.next)
 		}
 	}

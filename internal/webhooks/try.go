@@ -12,16 +12,24 @@ import (
 const rereadPause = 5 * time.Second
 
 // restore reads the commit and the deliveries that are open.
-func (m *membership) restore(b *book) error {
-	at, err := m.ledger.mark(b.ctx, b.partition)
+func (m *membership) restore(b *backlog) error {
+	at, err := m.deliveryLog.checkpoint(b.ctx, b.partition)
 	if err != nil {
 		return err
 	}
+	why, start, err := m.deliveryLog.examine(b.ctx, b.partition, &at)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		return m.rewind(b, why, start, at.logs)
+	}
 	b.begin(at)
-	return m.ledger.read(b.ctx, b.partition, at.open, func(e entry, offset int64, err error) {
+	return m.deliveryLog.read(b.ctx, b.partition, at.open, func(e entry, offset int64, err error) {
 		if err != nil {
-			m.courier.metrics.invalid.Inc()
-			m.courier.log.Error("a record of task-webhooks is none and is passed over", "partition", b.partition, "offset", offset, "error", err)
+			m.dispatcher.metrics.invalid.Inc()
+			m.dispatcher.log.Error("a record of task-webhooks is none and is passed over", "partition", b.partition, "offset",
+				offset, "error", err)
 			return
 		}
 		b.restore(e, offset)
@@ -36,8 +44,8 @@ func (m *membership) dispatch(ctx context.Context) {
 		m.mu.Lock()
 		d, until := m.queue.next(time.Now())
 		if d != nil {
-			d.book.trying++
-			body := m.unkeep(d)
+			d.backlog.trying++
+			body := m.takeBody(d)
 			m.tries.Go(func() { m.try(d, body) })
 		}
 		m.mu.Unlock()
@@ -61,41 +69,42 @@ func (m *membership) dispatch(ctx context.Context) {
 func (m *membership) try(d *delivery, body []byte) {
 	if body == nil {
 		var err error
-		body, err = m.ledger.body(d.book.ctx, d)
-		m.courier.metrics.reread.Inc()
+		body, err = m.deliveryLog.body(d.backlog.ctx, d)
+		m.dispatcher.metrics.reread.Inc()
 		if err != nil && !errors.Is(err, errRecordGone) {
-			m.putOff(d, err)
+			m.postpone(d, err)
 			return
 		}
 	}
 	a := answer{reason: errRecordGone.Error(), final: true}
+	began := time.Now()
 	if body != nil {
-		began := time.Now()
-		a = m.courier.sender.send(d.book.ctx, &d.entry, body)
-		m.courier.metrics.try.UpdateDuration(began)
+		a = m.dispatcher.sender.send(d.backlog.ctx, &d.entry, body)
+		m.dispatcher.metrics.try.UpdateDuration(began)
 	}
-	if a.status == 0 && d.book.ctx.Err() != nil {
-		m.putOff(d, d.book.ctx.Err()) // cut off; whoever has the partition next makes it again
+	took := time.Since(began)
+	if a.status == 0 && d.backlog.ctx.Err() != nil {
+		m.postpone(d, d.backlog.ctx.Err()) // cut off; whoever has the partition next makes it again
 		return
 	}
 	j := m.cfg.judge(d, a, body, time.Now())
 	offset, err := m.write(d, j, body)
 	if err != nil {
 		m.fail(err)
-		m.putOff(d, err)
+		m.postpone(d, err)
 		return
 	}
-	m.finish(d, j, offset)
+	m.finish(d, j, took, offset)
 }
 
 // judgement is what becomes of a delivery after a try.
 type judgement struct {
-	next   entry // the record to write
-	target verdict
-	pause  time.Duration // how long the target is left alone, as it asked
-	letter string        // why there is a dead letter, "" for none
-	tries  int
-	reason string
+	next       entry // the record to write
+	target     verdict
+	pause      time.Duration // how long the user's others to the target wait, as it asked
+	deadLetter string        // why there is a dead letter, "" for none
+	tries      int
+	reason     string
 	// refused says that the address was.
 	refused bool
 }
@@ -116,15 +125,15 @@ func (c *Config) judge(d *delivery, a answer, body []byte, now time.Time) judgem
 	case a.status == http.StatusGone:
 		j.next = d.ended(gone)
 	case a.final:
-		j.letter, j.target = a.reason, unknown
+		j.deadLetter, j.target = a.reason, unknown
 	case j.tries >= c.MaxTries:
-		j.letter = "given up after " + strconv.Itoa(j.tries) + " tries: " + a.reason
+		j.deadLetter = "given up after " + strconv.Itoa(j.tries) + " tries: " + a.reason
 	case due.After(d.created.Add(c.MaxAge)):
-		j.letter = "given up after " + strconv.Itoa(j.tries) + " tries in " + c.MaxAge.String() + ": " + a.reason
+		j.deadLetter = "given up after " + strconv.Itoa(j.tries) + " tries in " + c.MaxAge.String() + ": " + a.reason
 	default:
 		j.next = d.again(body, due)
 	}
-	if j.letter != "" {
+	if j.deadLetter != "" {
 		j.next = d.ended(failed)
 	}
 	return j
@@ -134,12 +143,15 @@ func (c *Config) judge(d *delivery, a answer, body []byte, now time.Time) judgem
 // no end is without it. It goes on while the try's partition is given up.
 func (m *membership) write(d *delivery, j judgement, body []byte) (int64, error) {
 	ctx := context.WithoutCancel(m.ctx)
-	if j.letter != "" {
-		if err := m.ledger.bury(ctx, d, body, j.letter, j.tries); err != nil {
+	if j.deadLetter != "" {
+		given := d.entry
+		given.body = body
+		if err := m.deliveryLog.writeDeadLetter(ctx, &given, m.place(d.partition, d.offset), j.deadLetter,
+			j.tries); err != nil {
 			return 0, err
 		}
 	}
-	offsets, err := m.ledger.write(ctx, j.next)
+	offsets, err := m.deliveryLog.write(ctx, j.next)
 	if err != nil {
 		return 0, err
 	}
@@ -147,33 +159,33 @@ func (m *membership) write(d *delivery, j judgement, body []byte) (int64, error)
 }
 
 // finish takes a judgement in once it is written.
-func (m *membership) finish(d *delivery, j judgement, offset int64) {
+func (m *membership) finish(d *delivery, j judgement, took time.Duration, offset int64) {
 	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	b := d.book
+	b := d.backlog
 	b.took(offset)
 	if j.next.outcome != "" {
-		m.courier.metrics.ended(d, j.next.outcome, now)
+		m.dispatcher.metrics.ended(d, j.next.outcome, now)
 		if j.refused {
-			m.courier.metrics.refused.Inc()
+			m.dispatcher.metrics.refused.Inc()
 		}
 		delete(b.open, d.id)
 		m.queue.remove(d)
 	} else {
-		m.courier.metrics.retried.Inc()
+		m.dispatcher.metrics.retried.Inc()
 		d.entry, d.offset = j.next, offset
 		d.body = nil // the pause may be long
 	}
-	m.back(d, j.target, j.pause, now)
+	m.back(d, j, took, now)
 	m.report(d, j)
 }
 
 // report logs what an operator may want to know.
 func (m *membership) report(d *delivery, j judgement) {
-	log := m.courier.log.With("delivery", d.id, "target", targetOf(d.url), "tries", j.tries, "reason", j.reason)
+	log := m.dispatcher.log.With("delivery", d.id, "target", targetOf(d.url), "tries", j.tries, "reason", j.reason)
 	switch {
-	case j.letter != "":
+	case j.deadLetter != "":
 		log.Warn("a webhook was given up and is a dead letter")
 	case j.next.outcome == gone:
 		log.Info("a webhook's receiver says that it is gone")
@@ -182,19 +194,19 @@ func (m *membership) report(d *delivery, j judgement) {
 	}
 }
 
-// putOff ends a try that came to nothing: the delivery stays as it was.
-func (m *membership) putOff(d *delivery, err error) {
-	m.courier.log.Debug("a try of a webhook came to nothing", "delivery", d.id, "error", err)
+// postpone ends a try that came to nothing: the delivery stays as it was.
+func (m *membership) postpone(d *delivery, err error) {
+	m.dispatcher.log.Debug("a try of a webhook came to nothing", "delivery", d.id, "error", err)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d.due = time.Now().Add(rereadPause)
-	m.back(d, unknown, 0, time.Now())
+	m.back(d, judgement{target: unknown}, 0, time.Now())
 }
 
 // back gives the slot of a try back, and the delivery to the queue if it is still
 // open here. The lock is held.
-func (m *membership) back(d *delivery, v verdict, pause time.Duration, now time.Time) {
-	b := d.book
+func (m *membership) back(d *delivery, j judgement, took time.Duration, now time.Time) {
+	b := d.backlog
 	open := b.open[d.id] == d
 	switch {
 	case open && !b.closed:
@@ -202,7 +214,7 @@ func (m *membership) back(d *delivery, v verdict, pause time.Duration, now time.
 	case open:
 		m.queue.remove(d)
 	}
-	m.queue.done(d, v, pause, now)
+	m.queue.done(d, j.target, j.pause, took, now)
 	b.trying--
 	b.settle()
 	signal(m.changed)

@@ -12,10 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/internal/fold"
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/kafka/topology"
 	"github.com/aiecs/tasklane/internal/kafkatest"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -23,7 +25,7 @@ import (
 // patience bounds what a test waits for on a busy machine.
 const patience = 60 * time.Second
 
-// world is a broker with topics, a writer of events and any number of couriers.
+// world is a broker with topics, a writer of events and any number of dispatchers.
 type world struct {
 	t       *testing.T
 	brokers string
@@ -43,16 +45,20 @@ func newWorld(t *testing.T) *world {
 func newWorldOn(t *testing.T, brokers string) *world {
 	t.Helper()
 	w := &world{t: t, brokers: brokers, topics: schemas.Topics{Prefix: kafkatest.Prefix(t)}, seqs: map[string]int64{}}
-	w.writer = kafkatest.Client(t, w.brokers, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	w.writer = w.client()
 	var err error
 	if w.secret, err = schemas.NewWebhookSecret(make([]byte, 32)); err != nil {
 		t.Fatal(err)
 	}
-	topology := kafka.Topology{Topics: w.topics, Lanes: []string{"fast", "heavy"}, Partitions: worldPartitions}
-	if _, err := kafka.EnsureTopics(w.context(), w.writer, topology); err != nil {
+	wanted := topology.Spec{Topics: w.topics, Lanes: []string{"fast", "heavy"}, Partitions: worldPartitions}
+	if _, err := topology.Ensure(w.context(), w.writer, wanted); err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+func (w *world) client() *kgo.Client {
+	return kafkatest.Client(w.t, w.brokers, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 }
 
 func (w *world) context() context.Context {
@@ -61,7 +67,7 @@ func (w *world) context() context.Context {
 	return ctx
 }
 
-// config is that of a courier that may post to this machine and is quick.
+// config is that of a dispatcher that may post to this machine and is quick.
 func (w *world) config() Config {
 	return Config{
 		Kafka:  kafka.Config{Brokers: strings.Split(w.brokers, ",")},
@@ -73,8 +79,8 @@ func (w *world) config() Config {
 	}
 }
 
-// courier runs one until stopped, or until the test ends.
-func (w *world) courier(cfg Config) (c *Courier, stop func()) {
+// dispatcher runs one until stopped, or until the test ends.
+func (w *world) dispatcher(cfg Config) (c *Dispatcher, stop func()) {
 	w.t.Helper()
 	c, err := New(cfg)
 	if err != nil {
@@ -82,7 +88,7 @@ func (w *world) courier(cfg Config) (c *Courier, stop func()) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { defer close(done); c.Run(ctx) }()
+	go func() { defer close(done); _ = c.Run(ctx) }()
 	stop = sync.OnceFunc(func() { cancel(); <-done })
 	w.t.Cleanup(stop)
 	return c, stop
@@ -92,7 +98,7 @@ func (w *world) courier(cfg Config) (c *Courier, stop func()) {
 func (w *world) fence(shard string, epoch int64) {
 	w.t.Helper()
 	w.seqs[shard+strconv.FormatInt(epoch, 10)] = 1
-	w.write(journal.Stamp{Shard: shard, Epoch: epoch, Seq: 1}, "", "")
+	w.write(fold.Stamp{Shard: shard, Epoch: epoch, Seq: 1}, "", "", schemas.Source{}, "")
 }
 
 // end writes the terminal event of a task and returns its id.
@@ -100,20 +106,56 @@ func (w *world) end(shard string, epoch int64, user, callback string) string {
 	w.t.Helper()
 	key := shard + strconv.FormatInt(epoch, 10)
 	w.seqs[key]++
-	stamp := journal.Stamp{Shard: shard, Epoch: epoch, Seq: w.seqs[key]}
-	w.write(stamp, user, callback)
+	stamp := fold.Stamp{Shard: shard, Epoch: epoch, Seq: w.seqs[key]}
+	taskID := strings.ReplaceAll(stamp.EventID(), "/", "-")
+	source := schemas.Source{}
+	if callback != "" {
+		source = w.submit(shard, user, taskID, callback)
+	}
+	w.write(stamp, user, taskID, source, callback)
 	return stamp.EventID()
 }
 
-func (w *world) write(stamp journal.Stamp, user, callback string) {
+// submit puts a task on its lane.
+func (w *world) submit(shard, user, taskID, callback string) schemas.Source {
 	w.t.Helper()
-	id, err := journal.ParseShardID(stamp.Shard)
+	id := w.shardID(shard)
+	task := schemas.Task{TaskID: taskID, UserID: user, TaskName: "n", Mode: "m", Service: "s", CallbackURL: callback}
+	value, err := json.Marshal(task)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r := &kgo.Record{Topic: w.topics.Events(), Partition: id.Partition, Headers: stamp.Headers(), Value: []byte("{}")}
+	r := &kgo.Record{Topic: w.topics.Lane(id.Lane), Partition: id.Partition, Key: []byte(user), Value: value}
+	if err := w.writer.ProduceSync(w.context(), r).FirstErr(); err != nil {
+		w.t.Fatal(err)
+	}
+	return schemas.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
+}
+
+func (w *world) shardID(shard string) fold.ShardID {
+	w.t.Helper()
+	id, err := fold.ParseShardID(shard)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return id
+}
+
+// write writes a record of the journal: a fence, or the end of a user's task. The
+// callback is its header's.
+func (w *world) write(stamp fold.Stamp, user, taskID string, source schemas.Source, callback string) {
+	w.t.Helper()
+	r := &kgo.Record{Topic: w.topics.Events(), Partition: w.shardID(stamp.Shard).Partition,
+		Headers: fold.Headers[kgo.RecordHeader](stamp), Value: []byte("{}")}
 	if user != "" {
-		r.Key, r.Value = []byte(user), []byte(`{"event_id":"`+stamp.EventID()+`","user_id":"`+user+`"}`)
+		value, err := (&schemas.Event{
+			EventID: stamp.EventID(), UserID: user, TaskID: taskID, Kind: schemas.KindState, Status: schemas.Completed,
+			Time: schemas.AtTime(time.Now()), Source: &source,
+		}).Encode()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		r.Key, r.Value = []byte(user), value
 	}
 	if callback != "" {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: schemas.HeaderCallback, Value: []byte(callback)})
@@ -126,7 +168,8 @@ func (w *world) write(stamp journal.Stamp, user, callback string) {
 // letters reads so many dead letters.
 func (w *world) letters(n int) []*kgo.Record {
 	w.t.Helper()
-	client := kafkatest.Client(w.t, w.brokers, kgo.ConsumeTopics(w.topics.DeadLetters()), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))
+	client := kafkatest.Client(w.t, w.brokers, kgo.ConsumeTopics(w.topics.DeadLetters()),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))
 	var all []*kgo.Record
 	ctx := w.context()
 	for len(all) < n {
@@ -165,7 +208,8 @@ func (w *world) receive(answer func(id string, try int) int) *receiver {
 	r.Server = httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
 		body, err := io.ReadAll(in.Body)
 		id := in.Header.Get(schemas.WebhookID)
-		if err != nil || !w.secret.Verify(id, in.Header.Get(schemas.WebhookTimestamp), body, in.Header.Get(schemas.WebhookSignature)) {
+		if err != nil || !w.secret.Verify(id, in.Header.Get(schemas.WebhookTimestamp), body,
+			in.Header.Get(schemas.WebhookSignature)) {
 			w.t.Errorf("%s %s: the signature is not right (%v)", in.Method, id, err)
 		}
 		if !strings.Contains(string(body), `"event_id":"`+id+`"`) || in.Method != http.MethodPost {

@@ -77,7 +77,8 @@ func (r *run) unique() bool {
 	case "":
 		return true
 	case r.task.TaskID:
-		r.t.Fatalf("task %s holds the claim itself: a processor would take this one for the same task sent again; give it another task_id", holder)
+		r.t.Fatalf("task %s holds the claim itself: a processor would take this one for the same task sent "+
+			"again; give it another task_id", holder)
 	}
 	e := r.event(schemas.KindState, "", "")
 	e.DuplicateOf = holder

@@ -43,12 +43,15 @@ func TestDuplicates(t *testing.T) {
 			<-time.After(c.wait) // in the bubble
 			fails = !c.ok
 			o := processortest.Run(t, service, unique(c.id), processortest.WithClaims(&claims))
-			if o.Status() != c.want || o.End.DuplicateOf != c.of || (c.of != "") != (o.ErrorCode() == schemas.CodeDuplicate) || (c.of != "") != (len(o.Attempts) == 0) {
-				t.Errorf("%s ends as %s, %s of %q after %d attempts", c.id, o.Status(), o.ErrorCode(), o.End.DuplicateOf, len(o.Attempts))
+			if o.Status() != c.want || o.End.DuplicateOf != c.of || (c.of != "") != (o.ErrorCode() == schemas.CodeDuplicate) ||
+				(c.of != "") != (len(o.Attempts) == 0) {
+				t.Errorf("%s ends as %s, %s of %q after %d attempts", c.id, o.Status(), o.ErrorCode(), o.End.DuplicateOf,
+					len(o.Attempts))
 			}
 		}
 		for what, o := range map[string]*processortest.Outcome{
-			"another lane":  processortest.Run(t, service, unique("x"), processortest.WithClaims(&claims), processortest.WithLane(schemas.LaneHeavy)),
+			"another lane": processortest.Run(t, service, unique("x"), processortest.WithClaims(&claims),
+				processortest.WithLane(schemas.LaneHeavy)),
 			"another shard": processortest.Run(t, service, unique("x")),
 			"not unique":    processortest.Run(t, service, task(), processortest.WithClaims(&claims)),
 		} {

@@ -33,13 +33,16 @@ type run struct {
 	random     func() float64
 	middleware []processor.Middleware
 	logger     *slog.Logger
+	artifacts  processor.Artifacts
 	onStart    []func(*Running)
 	onEvent    []func(*Running, *schemas.Event)
 
 	passed       time.Duration // that attempts were waited for, without waiting
 	failed, lost int
 	checkpoints  map[string]jsontext.Value
-	claims       *Claims // nil if the task is alone in its shard
+	used         *schemas.Usage // in all attempts so far
+	shown        bool           // readers have output of an earlier attempt
+	claims       *Claims        // nil if the task is alone in its shard
 }
 
 func newRun(t testing.TB, service processor.Service, task schemas.Task) *run {
@@ -116,16 +119,25 @@ func (r *run) attempt() (ended bool) {
 	r.t.Helper()
 	number := len(r.outcome.Attempts) + 1
 	r.outcome.Attempts = append(r.outcome.Attempts, Attempt{})
-	r.outcome.Events = append(r.outcome.Events, r.event(schemas.KindState, schemas.Running, "Executing task: "+r.task.TaskName))
+	r.outcome.Events = append(r.outcome.Events,
+		r.event(schemas.KindState, schemas.Running, "Executing task: "+r.task.TaskName))
+	if r.shown {
+		r.shown = false
+		r.outcome.Events = append(r.outcome.Events, r.event(schemas.KindReset, schemas.Running, ""))
+	}
 	running := r.start(number)
 	finished := running.wait()
 	r.outcome.Events = append(r.outcome.Events, running.taken()...)
+	r.used = schemas.Total(r.used, running.context.Totals().Usage)
 	for _, e := range running.taken() {
 		if _, err := e.Encode(); err != nil {
 			r.t.Errorf("a report cannot be written: %v", err)
 		}
-		if e.Kind == schemas.KindCheckpoint {
+		switch e.Kind {
+		case schemas.KindCheckpoint:
 			r.checkpoints[e.Checkpoint.Name] = e.Checkpoint.Result
+		case schemas.KindOutput:
+			r.shown = true
 		}
 	}
 	r.outcome.Runaway = running.runaway
@@ -135,10 +147,11 @@ func (r *run) attempt() (ended bool) {
 // judge decides, as the processor would, what an attempt leads to.
 func (r *run) judge(running *Running, f finished) (ended bool) {
 	this := &r.outcome.Attempts[len(r.outcome.Attempts)-1]
-	this.Err = f.err
+	this.Err = cmp.Or(f.returned, f.err)
 	switch f.by {
 	case byCancel:
-		r.end(processor.Ending{Status: schemas.Cancelled, Code: schemas.CodeCancelled, Error: "cancelled", Message: "Cancelled: " + r.task.TaskName})
+		r.end(processor.Ending{Status: schemas.Cancelled, Code: schemas.CodeCancelled, Error: "cancelled",
+			Message: "Cancelled: " + r.task.TaskName})
 		return true
 	case byHandOver:
 		r.again("Handed over to another processor: "+r.task.TaskName, "", time.Time{})
@@ -147,7 +160,7 @@ func (r *run) judge(running *Running, f finished) (ended bool) {
 		return r.loseWorker()
 	}
 	if f.err != nil {
-		if r.decide(this) {
+		if r.decide(this, f.err) {
 			return false
 		}
 	}
@@ -158,18 +171,23 @@ func (r *run) judge(running *Running, f finished) (ended bool) {
 	return true
 }
 
-// decide asks the retry policy; true if there is another attempt.
-func (r *run) decide(this *Attempt) bool {
+// decide asks the retry policy what an error leads to; true if there is another
+// attempt.
+func (r *run) decide(this *Attempt, err error) bool {
 	now := r.now()
 	failure := processor.Failure{
 		Task: r.task, Policy: r.registry.RetryPolicy(r.task), Failed: r.failed + 1, Runs: r.failed + r.lost + 1,
-		Err: this.Err, Now: now, Random: r.random,
+		Err: err, Now: now, Random: r.random,
 	}
 	this.Decision = failure.Decide()
-	if !this.Decision.Again() {
+	switch {
+	case !this.Decision.Again():
 		return false
-	}
-	if this.Decision.Retry {
+	case this.Decision.Lost && r.lost+1 >= min(maxLost, r.task.MaxAttempts()+1):
+		return false
+	case this.Decision.Lost:
+		r.lost++
+	case this.Decision.Retry:
 		r.failed++
 	}
 	this.Wait = this.Decision.At.Sub(now)
@@ -186,7 +204,8 @@ func (r *run) loseWorker() (ended bool) {
 	if r.lost++; r.lost < min(maxLost, r.task.MaxAttempts()+1) {
 		return false
 	}
-	r.end(processor.Ending{Status: schemas.Failed, Code: schemas.CodeWorkerLost, Error: "the worker running it was lost", Message: "Failed to execute task: " + r.task.TaskName})
+	r.end(processor.Ending{Status: schemas.Failed, Code: schemas.CodeWorkerLost, Error: "the worker running it was lost",
+		Message: "Failed to execute task: " + r.task.TaskName})
 	return true
 }
 
@@ -204,6 +223,7 @@ func (r *run) end(how processor.Ending) { r.endAs(r.event(schemas.KindState, "",
 
 func (r *run) endAs(e *schemas.Event, how processor.Ending) {
 	e.Status, e.Message, e.Result, e.Error, e.ErrorCode = how.Status, how.Message, how.Result, how.Error, how.Code
+	e.Usage, e.Upstream = r.used, how.Upstream
 	if encoded, err := e.Encode(); err != nil || len(encoded) > schemas.MaxEventBytes {
 		r.t.Errorf("the last event cannot be written (%d bytes): %v", len(encoded), err)
 	}
@@ -215,7 +235,9 @@ func (r *run) endAs(e *schemas.Event, how processor.Ending) {
 func (r *run) event(kind schemas.Kind, status schemas.Status, message string) *schemas.Event {
 	t := r.task
 	return &schemas.Event{
-		TaskID: t.TaskID, UserID: t.UserID, Attempt: len(r.outcome.Attempts), Kind: kind, Status: status, Step: t.StepOrDefault(),
-		Task: t.TaskName, Message: message, Time: schemas.AtTime(r.now()), Lane: r.lane, Mode: t.Mode, Service: t.Service, Worker: worker, BatchID: t.BatchID,
+		TaskID: t.TaskID, UserID: t.UserID, Attempt: len(r.outcome.Attempts), Kind: kind, Status: status,
+		Step: t.StepOrDefault(),
+		Task: t.TaskName, Message: message, Time: schemas.AtTime(r.now()), Lane: r.lane, Mode: t.Mode, Service: t.Service,
+		Worker: worker, BatchID: t.BatchID,
 	}
 }

@@ -46,7 +46,9 @@ type finished struct {
 	by     cause
 	result jsontext.Value
 	err    error
-	ran    time.Duration
+	// returned is the handler's own error, which only the test asks anything.
+	returned error
+	ran      time.Duration
 }
 
 type cause uint8
@@ -64,6 +66,9 @@ func (r *run) start(number int) *Running {
 	a.soft, a.hard = r.task.Limits(r.soft, r.hard)
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
 	options := []processor.ContextOption{processor.WithCheckpoints(maps.Clone(r.checkpoints))}
+	if r.artifacts != nil {
+		options = append(options, processor.WithArtifacts(r.artifacts))
+	}
 	if r.logger != nil {
 		options = append(options, processor.WithLogger(r.logger))
 	}
@@ -74,7 +79,11 @@ func (r *run) start(number int) *Running {
 	go func() {
 		defer close(a.back)
 		r.registry.Execute(a.ctx, a.context, func(result jsontext.Value, err error) {
-			a.end(finished{result: result, err: processor.SoftLimited(a.ctx, a.soft, err)}, nil)
+			f := finished{result: result, err: processor.SoftLimited(a.ctx, a.soft, err)}
+			if known, ok := f.err.(*processor.HandlerError); ok { //nolint:errorlint // a soft limit stands for what it wraps
+				f.returned = known.Returned()
+			}
+			a.end(f, nil)
 		})
 	}()
 	return a
@@ -163,7 +172,8 @@ func (r *run) eventOf(a *Running, e *schemas.Event) *schemas.Event {
 	return &schemas.Event{
 		TaskID: t.TaskID, UserID: t.UserID, Attempt: a.Number, Kind: e.Kind, Status: schemas.Running, Step: t.StepOrDefault(),
 		Task: t.TaskName, Message: e.Message, Time: schemas.AtTime(time.Now().Add(r.passed)), Lane: r.lane, Mode: t.Mode,
-		Service: t.Service, Worker: worker, BatchID: t.BatchID, Progress: e.Progress, Output: e.Output, Usage: e.Usage, Log: e.Log, Checkpoint: e.Checkpoint,
+		Service: t.Service, Worker: worker, BatchID: t.BatchID, Progress: e.Progress, Output: e.Output, Usage: e.Usage,
+		Log: e.Log, Checkpoint: e.Checkpoint,
 	}
 }
 

@@ -43,7 +43,8 @@ func measureCeiling(ctx context.Context, o options, count, rate int) (result, er
 		return result{}, err
 	}
 	defer source.Close()
-	worker, err := o.client(batchLimit(), kgo.ConsumeTopics(in), kgo.ConsumerGroup(id), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	worker, err := o.client(batchLimit(), kgo.ConsumeTopics(in), kgo.ConsumerGroup(id),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return result{}, err
 	}
@@ -60,7 +61,8 @@ func measureCeiling(ctx context.Context, o options, count, rate int) (result, er
 	ends := counter{client: reader, want: count, rate: rate, end: func(r *kgo.Record) (time.Time, bool) {
 		return r.Timestamp, len(r.Headers) > 0
 	}}
-	sent := load{client: source, topic: in, count: count, rate: rate, users: o.users, value: func(int, int) []byte { return value }}
+	sent := load{client: source, topic: in, count: count, rate: rate, users: o.users,
+		value: func(int, int) []byte { return value }}
 	return measure(ctx, &sent, &ends)
 }
 
@@ -91,7 +93,8 @@ func ceilingBacklog(ctx context.Context, o options, count int) (float64, error) 
 		return 0, err
 	}
 	defer reader.Close()
-	worker, err := o.client(batchLimit(), kgo.ConsumeTopics(in), kgo.ConsumerGroup(id), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	worker, err := o.client(batchLimit(), kgo.ConsumeTopics(in), kgo.ConsumerGroup(id),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return 0, err
 	}

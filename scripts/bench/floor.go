@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/internal/fold"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -37,7 +37,8 @@ func measureFloor(ctx context.Context, o options, count int) (result, error) {
 		return result{}, err
 	}
 	defer source.Close()
-	client, err := o.client(kgo.ConsumeTopics(topics.Lane(schemas.LaneFast)), kgo.ConsumerGroup(topics.Prefix), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client, err := o.client(kgo.ConsumeTopics(topics.Lane(schemas.LaneFast)), kgo.ConsumerGroup(topics.Prefix),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return result{}, err
 	}
@@ -51,7 +52,7 @@ func measureFloor(ctx context.Context, o options, count int) (result, error) {
 	defer fail(nil)
 	w := &floorWorker{client: client, topics: topics, shards: make([]floorShard, o.partitions), fail: fail}
 	for p := range w.shards {
-		w.shards[p].name = journal.ShardID{Lane: schemas.LaneFast, Partition: int32(p)}.String()
+		w.shards[p].name = fold.ShardID{Lane: schemas.LaneFast, Partition: int32(p)}.String()
 	}
 	go w.run(ctx)
 	go readBack(ctx, own)
@@ -95,14 +96,15 @@ func (w *floorWorker) write(ctx context.Context, task *kgo.Record, e *schemas.Ev
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++
-	stamp := journal.Stamp{Shard: s.name, Epoch: 1, Seq: s.seq}
+	stamp := fold.Stamp{Shard: s.name, Epoch: 1, Seq: s.seq}
 	e.EventID, e.Time = stamp.EventID(), schemas.AtTime(time.Now())
 	value, err := e.Encode()
 	if err != nil {
 		return err
 	}
 	w.client.Produce(ctx, &kgo.Record{
-		Topic: w.topics.Events(), Partition: task.Partition, Key: task.Key, Value: value, Headers: stamp.Headers(),
+		Topic: w.topics.Events(), Partition: task.Partition, Key: task.Key, Value: value,
+		Headers: fold.Headers[kgo.RecordHeader](stamp),
 	}, func(_ *kgo.Record, err error) {
 		if err == nil {
 			then()
@@ -115,11 +117,11 @@ func (w *floorWorker) write(ctx context.Context, task *kgo.Record, e *schemas.Ev
 
 // readBack reads what was written as its owner does: the stamps and the fold.
 func readBack(ctx context.Context, client *kgo.Client) {
-	fold := journal.NewFold(nil)
+	state := fold.New(nil)
 	for ctx.Err() == nil {
 		client.PollRecords(ctx, 10_000).EachRecord(func(r *kgo.Record) {
-			if stamp, ok := journal.ReadStamp(r.Headers); ok {
-				fold.Step(stamp)
+			if stamp, ok := fold.ReadStamp(r.Headers); ok {
+				state.Step(stamp, r.Timestamp)
 			}
 		})
 	}

@@ -33,10 +33,12 @@ func measureBacklog(ctx context.Context, o options) error {
 			if err != nil {
 				return err
 			}
-			fmt.Printf("backlog %8d tasks of %6d users: ceiling %8.0f tasks/s, tasklane %8.0f tasks/s, %5.1f %%; the processor used %5.1f µs of CPU a task and at most %d MiB",
+			fmt.Printf("backlog %8d tasks of %6d users: ceiling %8.0f tasks/s, tasklane %8.0f tasks/s, %5.1f %%; the "+
+				"processor used %5.1f µs of CPU a task and at most %d MiB",
 				count, users, ceiling, perSecond, 100*perSecond/ceiling, inMicroseconds(u.cpu)/float64(count), u.peakBytes>>20)
 			if count > o.scaled(filling) {
-				fmt.Printf(", %.2f times that of the smaller backlog (at most %.2f)", float64(u.peakBytes)/float64(before), flatBound)
+				fmt.Printf(", %.2f times that of the smaller backlog (at most %.2f)", float64(u.peakBytes)/float64(before),
+					flatBound)
 			}
 			fmt.Println()
 			before = u.peakBytes

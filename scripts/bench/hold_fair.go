@@ -43,18 +43,21 @@ func measureFair(ctx context.Context, o options) error {
 			return err
 		}
 		waits[r.name] = got
-		fmt.Printf("fair   %-18s p50 %v p99 %v, with %d of the backlog not started\n", r.name, quantileOf(got, .5), quantileOf(got, .99), left)
+		fmt.Printf("fair   %-18s p50 %v p99 %v, with %d of the backlog not started\n", r.name, quantileOf(got, .5),
+			quantileOf(got, .99), left)
 	}
 	for _, q := range []float64{.5, .99} {
 		alone := quantileOf(waits["alone"], q)
-		fmt.Printf("fair   p%.0f behind another's backlog: %.2f times that of being alone\n", 100*q, quantileOf(waits["behind another's"], q).Seconds()/alone.Seconds())
+		fmt.Printf("fair   p%.0f behind another's backlog: %.2f times that of being alone\n", 100*q,
+			quantileOf(waits["behind another's"], q).Seconds()/alone.Seconds())
 	}
 	return nil
 }
 
 // fairRun is how long a user's tasks wait until they start, and how much of the
 // backlog had not been started when the last of them was.
-func fairRun(ctx context.Context, o options, backlog int, heavy func(int) (string, []byte), urgent string) (waits []time.Duration, left int, err error) {
+func fairRun(ctx context.Context, o options, backlog int, heavy func(int) (string, []byte),
+	urgent string) (waits []time.Duration, left int, err error) {
 	ctx, s, err := newScene(ctx, o, fast(fairSlots))
 	if err != nil {
 		return nil, 0, err

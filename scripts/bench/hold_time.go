@@ -30,7 +30,8 @@ func measureDelay(ctx context.Context, o options) error {
 		wait := time.Second + rand.N(59*time.Second)
 		due[n] = time.Now().Add(wait).Truncate(time.Millisecond)
 		user := fmt.Sprint("user-", n%o.users)
-		return user, debugTask(fmt.Sprint("t-", n), user, "echo", `{}`, `,"not_before":"`+schemas.AtTime(due[n]).UTC().Format("2006-01-02T15:04:05.000Z07:00")+`"`)
+		return user, debugTask(fmt.Sprint("t-", n), user, "echo", `{}`,
+			`,"not_before":"`+schemas.AtTime(due[n]).UTC().Format("2006-01-02T15:04:05.000Z07:00")+`"`)
 	})
 	if err != nil {
 		return err
@@ -62,8 +63,10 @@ func measureDelay(ctx context.Context, o options) error {
 		return err
 	}
 	twice := len(starts) - len(slices.DeleteFunc(starts, func(n int) bool { return n != 1 }))
-	fmt.Printf("delay  %d tasks: %d early, %d not started once; late p50 %v p99 %v max %v; %d that were due after all had been taken in: p99 %v\n",
-		count, early, twice, quantileOf(late, .5), quantileOf(late, .99), quantileOf(late, 1), len(settled), quantileOf(settled, .99))
+	fmt.Printf("delay  %d tasks: %d early, %d not started once; late p50 %v p99 %v max %v; %d that were due after all "+
+		"had been taken in: p99 %v\n",
+		count, early, twice, quantileOf(late, .5), quantileOf(late, .99), quantileOf(late, 1), len(settled),
+		quantileOf(settled, .99))
 	return nil
 }
 
@@ -127,7 +130,8 @@ func measureWait(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("wait   %d tasks for a year, taken in within %v: the processor holds %.0f bytes of heap for each; the process has %d MiB resident, with broker, sender and reader; taken over in %v\n",
+	fmt.Printf("wait   %d tasks for a year, taken in within %v: the processor holds %.0f bytes of heap for each; the "+
+		"process has %d MiB resident, with broker, sender and reader; taken over in %v\n",
 		count, took.Round(time.Second), float64(held-without)/float64(count), resident>>20, again.Round(time.Millisecond))
 	return nil
 }

@@ -18,7 +18,8 @@ type hold struct {
 }
 
 func holds() []hold {
-	return []hold{{"hang", measureHang}, {"sleep", measureSleep}, {"delay", measureDelay}, {"fair", measureFair}, {"wait", measureWait}, {"backlog", measureBacklog}}
+	return []hold{{"hang", measureHang}, {"sleep", measureSleep}, {"delay", measureDelay}, {"fair", measureFair},
+		{"wait", measureWait}, {"backlog", measureBacklog}}
 }
 
 // measureHolds measures those that were asked for, one after the other.
@@ -71,7 +72,8 @@ func measureHang(ctx context.Context, o options) error {
 			}
 		}
 	}
-	fmt.Printf("hang   without %.0f tasks/s, beside %d that never return %.0f tasks/s: %.1f %%\n", without, o.partitions, beside, 100*beside/without)
+	fmt.Printf("hang   without %.0f tasks/s, beside %d that never return %.0f tasks/s: %.1f %%\n", without, o.partitions,
+		beside, 100*beside/without)
 	return nil
 }
 
@@ -83,7 +85,8 @@ func hangRun(ctx context.Context, o options, hangs int) (float64, error) {
 	}
 	defer s.close()
 	err = s.send(ctx, hangs, func(n int) (string, []byte) {
-		return "hanging", debugTask(fmt.Sprint("hang-", n), "hanging", "hang", `{"ms":3600000}`, fmt.Sprintf(`,"time_limit_ms":%d`, hangLimit.Milliseconds()))
+		return "hanging", debugTask(fmt.Sprint("hang-", n), "hanging", "hang", `{"ms":3600000}`,
+			fmt.Sprintf(`,"time_limit_ms":%d`, hangLimit.Milliseconds()))
 	})
 	if err != nil {
 		return 0, err
@@ -184,7 +187,8 @@ func measureSleep(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("sleep  %d tasks of 1 s on %d slots: %.0f tasks/s, %.1f %% of the ideal; the processor used %.1f µs of CPU a task and at most %d MiB\n",
+	fmt.Printf("sleep  %d tasks of 1 s on %d slots: %.0f tasks/s, %.1f %% of the ideal; the processor used %.1f µs of "+
+		"CPU a task and at most %d MiB\n",
 		want, sleepSlots, perSecond, 100*perSecond/sleepSlots, inMicroseconds(used.cpu)/float64(want), used.peakBytes>>20)
 	return nil
 }

@@ -46,10 +46,14 @@ func main() {
 	flag.IntVar(&o.partitions, "partitions", 8, "partitions of a lane")
 	flag.IntVar(&o.users, "users", 1000, "users the tasks belong to")
 	flag.IntVar(&o.slots, "slots", 20_000, "tasks that may run at once")
-	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the pipeline's throughput run, or of what must hold, to this file, and what the process allocated to the same with .allocs")
-	flag.StringVar(&o.holds, "holds", "", "measure what must hold instead: a comma list of hang, sleep, delay, fair, wait, backlog; or all")
+	flag.StringVar(&o.profile, "profile", "",
+		"write a CPU profile of the pipeline's throughput run, or of what must hold, to this file, and what the process "+
+			"allocated to the same with .allocs")
+	flag.StringVar(&o.holds, "holds", "",
+		"measure what must hold instead: a comma list of hang, sleep, delay, fair, wait, backlog; or all")
 	var serve string
-	flag.StringVar(&serve, "serve", "", "run a processor on the topics of this prefix until standard input ends; for this program's own use")
+	flag.StringVar(&serve, "serve", "",
+		"run a processor on the topics of this prefix until standard input ends; for this program's own use")
 	flag.Float64Var(&o.scale, "scale", 1, "size of those runs, as a share of what the targets are about")
 	flag.Parse()
 	memory.Choose(os.Environ(), memory.Available()).Apply(context.Background()) // as the binary does
@@ -117,8 +121,10 @@ func run(o options, brokers, serve string) error {
 // report says what the three ran at, and what of it the bare shape and the bare
 // protocol allow.
 func report(ceiling, floor, pipeline result) {
-	fmt.Printf("throughput  ceiling %8.0f tasks/s   floor %8.0f tasks/s   tasklane %8.0f tasks/s: %5.1f %% of the ceiling, %5.1f %% of the floor\n",
-		ceiling.perSecond, floor.perSecond, pipeline.perSecond, 100*pipeline.perSecond/ceiling.perSecond, 100*pipeline.perSecond/floor.perSecond)
+	fmt.Printf("throughput  ceiling %8.0f tasks/s   floor %8.0f tasks/s   tasklane %8.0f tasks/s: %5.1f %% of the "+
+		"ceiling, %5.1f %% of the floor\n",
+		ceiling.perSecond, floor.perSecond, pipeline.perSecond, 100*pipeline.perSecond/ceiling.perSecond,
+		100*pipeline.perSecond/floor.perSecond)
 	fmt.Printf("CPU a task  ceiling %8.1f µs        floor %8.1f µs        tasklane %8.1f µs\n",
 		inMicroseconds(ceiling.cpu), inMicroseconds(floor.cpu), inMicroseconds(pipeline.cpu))
 }

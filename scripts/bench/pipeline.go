@@ -9,8 +9,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/internal/fold"
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/kafka/topology"
 	"github.com/aiecs/tasklane/processor"
 	"github.com/aiecs/tasklane/processor/services/echo"
 	"github.com/aiecs/tasklane/schemas"
@@ -25,7 +26,8 @@ func measurePipeline(ctx context.Context, o options, count, rate int) (result, e
 	defer source.Close()
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	stop, err := o.process(ctx, processor.Config{Topics: topics, Lanes: []processor.Lane{{Name: schemas.LaneFast, Slots: o.slots}}}, fail)
+	stop, err := o.process(ctx, processor.Config{Topics: topics,
+		Lanes: []processor.Lane{{Name: schemas.LaneFast, Slots: o.slots}}}, fail)
 	if err != nil {
 		return result{}, err
 	}
@@ -40,7 +42,7 @@ func (o options) pipelineTopics(ctx context.Context) (schemas.Topics, *kgo.Clien
 	if err != nil {
 		return topics, nil, err
 	}
-	_, err = kafka.EnsureTopics(ctx, source, kafka.Topology{
+	_, err = topology.Ensure(ctx, source, topology.Spec{
 		Topics: topics, Lanes: []string{schemas.LaneFast}, Partitions: o.partitions, ReplicationFactor: 1,
 	})
 	if err != nil {
@@ -51,20 +53,23 @@ func (o options) pipelineTopics(ctx context.Context) (schemas.Topics, *kgo.Clien
 }
 
 // measureTasks sends echo tasks and reads their ends.
-func (o options) measureTasks(ctx context.Context, topics schemas.Topics, source *kgo.Client, count, rate int) (result, error) {
+func (o options) measureTasks(ctx context.Context, topics schemas.Topics, source *kgo.Client, count, rate int) (result,
+	error) {
 	reader, err := o.client(kgo.ConsumeTopics(topics.Events()))
 	if err != nil {
 		return result{}, err
 	}
 	defer reader.Close()
 	ends := counter{client: reader, want: count, rate: rate, end: endOf(rate > 0)}
-	sent := load{client: source, topic: topics.Lane(schemas.LaneFast), count: count, rate: rate, users: o.users, value: echoTask}
+	sent := load{client: source, topic: topics.Lane(schemas.LaneFast), count: count, rate: rate, users: o.users,
+		value: echoTask}
 	return measure(ctx, &sent, &ends)
 }
 
 // process runs a processor until stop is called; fail hears of one that stops
 // by itself.
-func (o options) process(ctx context.Context, c processor.Config, fail context.CancelCauseFunc) (stop func(), err error) {
+func (o options) process(ctx context.Context, c processor.Config, fail context.CancelCauseFunc) (stop func(),
+	err error) {
 	registry, err := processor.NewRegistry(echo.New(echo.Options{}))
 	if err != nil {
 		return nil, err
@@ -91,10 +96,10 @@ func (o options) process(ctx context.Context, c processor.Config, fail context.C
 // input, because the journal's records have the broker's time; it is looked for
 // only if it is wanted.
 func endOf(timed bool) func(*kgo.Record) (time.Time, bool) {
-	fold := journal.NewFold(nil)
+	state := fold.New(nil)
 	return func(r *kgo.Record) (time.Time, bool) {
-		stamp, ok := journal.ReadStamp(r.Headers)
-		if !ok || !fold.Step(stamp).Counted() || len(r.Key) == 0 || !completed(r.Value) {
+		stamp, ok := fold.ReadStamp(r.Headers)
+		if !ok || !state.Step(stamp, r.Timestamp).Counted() || len(r.Key) == 0 || !completed(r.Value) {
 			return time.Time{}, false
 		}
 		if !timed {

@@ -8,8 +8,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/aiecs/tasklane/internal/journal"
-	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/fold"
+	"github.com/aiecs/tasklane/internal/kafka/topology"
 	"github.com/aiecs/tasklane/processor"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -20,7 +20,7 @@ type scene struct {
 	config  processor.Config
 	source  *kgo.Client
 	reader  *kgo.Client
-	fold    *journal.Fold
+	fold    *fold.Fold
 	fail    context.CancelCauseFunc
 	stop    func()
 }
@@ -54,12 +54,12 @@ func newScene(parent context.Context, o options, c processor.Config) (ctx contex
 
 // emptyScene has no processor yet: tasks that are sent now are a backlog.
 func emptyScene(parent context.Context, o options, c processor.Config) (ctx context.Context, s *scene, err error) {
-	s = &scene{options: o, config: c, fold: journal.NewFold(nil), stop: func() {}}
+	s = &scene{options: o, config: c, fold: fold.New(nil), stop: func() {}}
 	s.config.Topics = schemas.Topics{Prefix: fmt.Sprint("bench-", time.Now().UnixNano(), ".")}
 	if s.source, err = o.client(kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		return nil, nil, err
 	}
-	_, err = kafka.EnsureTopics(parent, s.source, kafka.Topology{
+	_, err = topology.Ensure(parent, s.source, topology.Spec{
 		Topics: s.config.Topics, Lanes: []string{schemas.LaneFast}, Partitions: o.partitions, ReplicationFactor: 1,
 	})
 	if err != nil {
@@ -95,7 +95,8 @@ func (s *scene) send(ctx context.Context, count int, task func(n int) (user stri
 	for n := range count {
 		user, value := task(n)
 		s.source.Produce(ctx, &kgo.Record{
-			Topic: s.config.Topics.Lane(schemas.LaneFast), Partition: int32(n % s.options.partitions), Key: []byte(user), Value: value,
+			Topic: s.config.Topics.Lane(schemas.LaneFast), Partition: int32(n % s.options.partitions), Key: []byte(user),
+			Value: value,
 		}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				select {
@@ -126,8 +127,8 @@ func (s *scene) follow(ctx context.Context, done func(*event) bool) error {
 		enough := false
 		var failed error
 		fetches.EachRecord(func(r *kgo.Record) {
-			stamp, ok := journal.ReadStamp(r.Headers)
-			if !ok || !s.fold.Step(stamp).Counted() || len(r.Key) == 0 {
+			stamp, ok := fold.ReadStamp(r.Headers)
+			if !ok || !s.fold.Step(stamp, r.Timestamp).Counted() || len(r.Key) == 0 {
 				return
 			}
 			e := event{at: r.Timestamp}
@@ -146,5 +147,6 @@ func (s *scene) follow(ctx context.Context, done func(*event) bool) error {
 // debugTask is a task of the echo service. More are further members, each with a
 // comma before it.
 func debugTask(id, user, name, input, more string) []byte {
-	return fmt.Appendf(nil, `{"task_id":%q,"user_id":%q,"task_name":%q,"mode":"debug","service":"echo","input_data":%s%s}`, id, user, name, input, more)
+	return fmt.Appendf(nil, `{"task_id":%q,"user_id":%q,"task_name":%q,"mode":"debug","service":"echo","input_data":%s%s}`,
+		id, user, name, input, more)
 }

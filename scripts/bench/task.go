@@ -19,7 +19,8 @@ var (
 func echoTask(i, user int) []byte {
 	b := append(make([]byte, 0, 448), `{"task_id":"bench-`...)
 	b = append(strconv.AppendInt(b, int64(i), 10), `","user_id":"user-`...)
-	b = append(strconv.AppendInt(b, int64(user), 10), `","task_name":"echo","mode":"debug","service":"echo","input_data":{"sent_ns":`...)
+	b = append(strconv.AppendInt(b, int64(user), 10),
+		`","task_name":"echo","mode":"debug","service":"echo","input_data":{"sent_ns":`...)
 	b = append(strconv.AppendInt(b, time.Now().UnixNano(), 10), `,"filler":"`...)
 	return append(append(b, filler...), `"}}`...)
 }

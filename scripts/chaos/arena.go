@@ -72,7 +72,7 @@ func (a *arena) assemble(ctx context.Context) error {
 			return err
 		}
 		a.workers = append(a.workers, w)
-		if err := a.startReady(ctx, w); err != nil {
+		if err := w.startReady(ctx); err != nil {
 			return err
 		}
 	}
@@ -82,14 +82,6 @@ func (a *arena) assemble(ctx context.Context) error {
 	}
 	a.load, err = newLoad(a.config, a.broker.Addrs(), a.book)
 	return err
-}
-
-// startReady starts a processor and waits until it serves.
-func (a *arena) startReady(ctx context.Context, w *worker) error {
-	if err := w.start(); err != nil {
-		return err
-	}
-	return w.current().WaitReady(ctx)
 }
 
 // close ends every process that was started.
@@ -132,7 +124,8 @@ func (a *arena) fight(ctx context.Context, p *plan) error {
 	if !a.recovered(ctx) {
 		return errors.New("the installation does not work before any fault")
 	}
-	for n := 0; ctx.Err() == nil && (n < len(p.faults) || time.Since(start) < a.config.duration); n++ {
+	for n := 0; ctx.Err() == nil && len(p.faults) > 0 &&
+		(n < len(p.faults) || time.Since(start) < a.config.duration); n++ {
 		f, random := p.next()
 		if err := a.inflict(ctx, f, random); err != nil {
 			return err
@@ -164,6 +157,39 @@ func (a *arena) inflict(ctx context.Context, f fault, random *rand.Rand) error {
 	if err != nil {
 		a.note("%v", err)
 	}
+	a.tally(f, hits)
+	a.recovered(ctx)
+	fmt.Printf("%s  %-16s hits %5d  ended %6d  open %5d  in %.1f s\n", time.Now().UTC().Format("15:04:05"), f.name, hits,
+		a.book.count("ended")-before, a.book.left(), time.Since(start).Seconds())
+	return nil
+}
+
+// inflictApart makes one fault in an installation of its own.
+func (a *arena) inflictApart(ctx context.Context, f fault) error {
+	a.enter(f.name, false)
+	start := time.Now()
+	s, err := newSite(ctx, a.config, f.name, rand.New(rand.NewPCG(a.config.seed, 4)))
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	hits, err := s.survive(ctx, f)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		s.note("%v", err)
+	}
+	a.tally(f, hits)
+	a.problems = append(a.problems, s.problems...)
+	fmt.Printf("%s  %-16s hits %5d  roles that ended %d, logged %d KiB  in %.1f s\n", time.Now().UTC().Format("15:04:05"),
+		f.name, hits,
+		s.ended(), s.logged()>>10, time.Since(start).Seconds())
+	return nil
+}
+
+// tally adds what a round of a fault has hit.
+func (a *arena) tally(f fault, hits int) {
 	r := a.results[f.name]
 	if r == nil {
 		r = new(result)
@@ -171,10 +197,6 @@ func (a *arena) inflict(ctx context.Context, f fault, random *rand.Rand) error {
 	}
 	r.rounds++
 	r.hits += hits
-	a.recovered(ctx)
-	fmt.Printf("%s  %-16s hits %5d  ended %6d  open %5d  in %.1f s\n", time.Now().UTC().Format("15:04:05"), f.name, hits,
-		a.book.count("ended")-before, a.book.left(), time.Since(start).Seconds())
-	return nil
 }
 
 // calm lets the fault before take its last effect: whoever has lost its session
@@ -208,7 +230,8 @@ func (a *arena) sample(at time.Time) {
 		}
 	}
 	for n, pid := range a.broker.PIDs() {
-		all = append(all, checker.Memory{Process: fmt.Sprint("broker-", n+1), At: at, Bytes: program.Resident(pid), Limit: a.broker.MemoryLimit()})
+		all = append(all, checker.Memory{Process: fmt.Sprint("broker-", n+1), At: at, Bytes: program.Resident(pid),
+			Limit: a.broker.MemoryLimit()})
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -117,7 +117,8 @@ func record(r *kgo.Record) *checker.Record {
 		headers[h.Key] = string(h.Value)
 	}
 	return &checker.Record{
-		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp, Key: r.Key, Value: r.Value, Headers: headers,
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp, Key: r.Key, Value: r.Value,
+		Headers: headers,
 	}
 }
 
@@ -129,7 +130,7 @@ func (b *book) take(r *checker.Record) {
 	}
 	var e event
 	_ = json.Unmarshal(r.Value, &e) // the checker says what is wrong with it
-	if verdict, _ := b.fold.Take(stamp); verdict != checker.Counts {
+	if verdict, _ := b.fold.Take(stamp, r.Time); verdict != checker.Counts {
 		b.stale[e.Worker]++
 		return
 	}
@@ -203,7 +204,8 @@ func (b *book) await(worker string, killed time.Time, whole bool) {
 	}
 	for shard, owner := range b.owner {
 		if owner == worker {
-			b.awaited = append(b.awaited, &takeOver{shard: shard, killed: killed, whole: whole, held: busy[shard], epoch: b.fold[shard].Epoch})
+			b.awaited = append(b.awaited, &takeOver{shard: shard, killed: killed, whole: whole, held: busy[shard],
+				epoch: b.fold[shard].Epoch})
 		}
 	}
 }
@@ -327,6 +329,18 @@ func (b *book) convicted(beside map[string]bool) int {
 		}
 	}
 	return count
+}
+
+// runs reports whether a task has been started and has not ended.
+func (b *book) runs(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for work := range b.running {
+		if strings.HasSuffix(work, " "+id) {
+			return true
+		}
+	}
+	return false
 }
 
 // left is how many accepted tasks have not ended.

@@ -22,7 +22,7 @@ type broker interface {
 	Addrs() []string
 	// PIDs are the processes of the nodes that run.
 	PIDs() []int
-	// Signal sends a signal to a node.
+	// Signal sends a signal to a node, and waits until one that is killed has ended and one that is stopped is at rest.
 	Signal(node int, s syscall.Signal) error
 	// Start brings back what was killed and waits until it answers.
 	Start(ctx context.Context) error
@@ -39,12 +39,11 @@ type embedded struct {
 }
 
 func newEmbedded(ctx context.Context, binary, dir string) (*embedded, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	addresses, err := program.FreeAddresses(ctx, dir, 1)
 	if err != nil {
-		return nil, fmt.Errorf("find a free port: %w", err)
+		return nil, err
 	}
-	defer l.Close()
-	return &embedded{binary: binary, dir: dir, addr: l.Addr().String()}, nil
+	return &embedded{binary: binary, dir: dir, addr: addresses[0]}, nil
 }
 
 func (e *embedded) Addrs() []string    { return []string{e.addr} }
@@ -59,8 +58,11 @@ func (e *embedded) PIDs() []int {
 
 func (e *embedded) Signal(_ int, s syscall.Signal) error {
 	e.process.Signal(s)
-	if s == syscall.SIGKILL {
+	switch s {
+	case syscall.SIGKILL:
 		<-e.process.Exited()
+	case syscall.SIGSTOP:
+		return program.AwaitStopped(context.Background(), e.process.PID())
 	}
 	return nil
 }
@@ -70,7 +72,8 @@ func (e *embedded) Start(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	e.process, err = program.LaunchWithin(e.MemoryLimit(), e.binary, "broker", filepath.Join(e.dir, "broker.log"), "broker", "--broker-addr", e.addr,
+	e.process, err = program.LaunchWithin(e.MemoryLimit(), e.binary, "broker", filepath.Join(e.dir, "broker.log"),
+		"broker", "--broker-addr", e.addr,
 		"--data-dir", filepath.Join(e.dir, "broker"), "--log-format", "json")
 	if err != nil {
 		return err
@@ -120,7 +123,7 @@ func (k *kafka) PIDs() []int {
 	return pids
 }
 
-// Signal waits for the end of a node that is killed: its port must be free.
+// Signal implements broker. The port of a node that is killed must be free.
 func (k *kafka) Signal(node int, s syscall.Signal) error {
 	pid := k.pid(node)
 	if pid == 0 {
@@ -128,6 +131,9 @@ func (k *kafka) Signal(node int, s syscall.Signal) error {
 	}
 	if err := syscall.Kill(pid, s); err != nil {
 		return fmt.Errorf("signal node %d: %w", node+1, err)
+	}
+	if s == syscall.SIGSTOP {
+		return program.AwaitStopped(context.Background(), pid)
 	}
 	for range 500 {
 		if s != syscall.SIGKILL || program.Resident(pid) == 0 {
@@ -140,7 +146,9 @@ func (k *kafka) Signal(node int, s syscall.Signal) error {
 
 func (k *kafka) Start(ctx context.Context) error {
 	if len(k.PIDs()) == 0 {
-		if err := k.free(); err != nil {
+		var err error
+		// While nobody listens there, a connection to elsewhere may have the port.
+		if !program.Until(ctx, 20*time.Second, func() bool { err = k.free(); return err == nil }) {
 			return err
 		}
 	}

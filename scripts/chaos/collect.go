@@ -89,7 +89,8 @@ func (a *arena) committed(ctx context.Context) ([]checker.Commit, error) {
 		}
 		offsets.Each(func(o kadm.OffsetResponse) {
 			if o.Err == nil && o.At >= 0 {
-				all = append(all, checker.Commit{Lane: lane, Partition: o.Partition, Offset: o.At, Metadata: o.Metadata, At: time.Now()})
+				all = append(all, checker.Commit{Lane: lane, Partition: o.Partition, Offset: o.At, Metadata: o.Metadata,
+					At: time.Now()})
 			}
 		})
 	}
@@ -169,7 +170,8 @@ func (a *arena) read(ctx context.Context, topic string, take func(*checker.Recor
 
 // judge reads everything and has it checked.
 func (a *arena) judge(ctx context.Context) (*checker.Report, error) {
-	c := checker.New(checker.Phases{Count: len(a.phases), At: a.phaseOf, Exact: func(n int) bool { return a.phases[n].exact }})
+	c := checker.New(checker.Phases{Count: len(a.phases), At: a.phaseOf,
+		Exact: func(n int) bool { return a.phases[n].exact }})
 	for _, lane := range lanes() {
 		if _, err := a.read(ctx, laneTopic(lane), func(r *checker.Record) { c.Lane(lane, r) }); err != nil {
 			return nil, err

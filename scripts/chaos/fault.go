@@ -20,11 +20,15 @@ type fault struct {
 	needs func(*config) string
 	// run does it and undoes it, and counts the evidence.
 	run func(context.Context, *arena, *rand.Rand) (hits int, err error)
+	// apart is run for a fault that needs an installation of its own. Tasks from
+	// before it have to end if it is lossless.
+	apart    func(context.Context, *site) (hits int, err error)
+	lossless bool
 }
 
 // faults are all there are.
 func faults() []fault {
-	return slices.Concat(processFaults(), brokerFaults(), connectionFaults(), journalFaults(), taskFaults())
+	return slices.Concat(processFaults(), brokerFaults(), connectionFaults(), journalFaults(), taskFaults(), logFaults())
 }
 
 // choose are the faults of that name, all that are possible if none is named.
@@ -51,6 +55,19 @@ func choose(c *config, names string) ([]fault, error) {
 		chosen = append(chosen, f)
 	}
 	return chosen, nil
+}
+
+// split tells the faults of the arena from those that need an installation of
+// their own.
+func split(chosen []fault) (inArena, apart []fault) {
+	for _, f := range chosen {
+		if f.apart != nil {
+			apart = append(apart, f)
+		} else {
+			inArena = append(inArena, f)
+		}
+	}
+	return inArena, apart
 }
 
 // plan is the order of the faults: rounds of all of them, each shuffled.

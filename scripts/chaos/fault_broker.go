@@ -16,13 +16,22 @@ import (
 func brokerFaults() []fault {
 	return []fault{
 		{
-			name: "broker-kill", does: "kill -9 of the broker, and another start on its data; the last answers to produce requests are lost",
-			evidence: "processors' produce requests that were under way when it died or had lost their answers, and connections it refused", run: runBrokerKill,
+			name: "broker-kill",
+			does: "kill -9 of the broker, and another start on its data; the last answers to produce requests are lost",
+			evidence: "processors' produce requests that were under way when it died or had lost their " +
+				"answers, and connections it refused", run: runBrokerKill,
 			needs: func(c *config) string { return unless(c.nodes == 1, "-nodes 1 (node-kill is for three)") },
 		},
 		{
 			name: "broker-freeze", does: "SIGSTOP of the broker for some seconds, then SIGCONT",
 			evidence: "processors' requests that waited for longer than a second", run: runBrokerFreeze,
+		},
+		{
+			name: "broker-restarts",
+			does: "three restarts of the broker, by kill -9, while long tasks run: of 12 s on the embedded " +
+				"broker, of 40 s on Apache Kafka",
+			evidence: "tasks that ran through all three", run: runBrokerRestarts,
+			needs: func(c *config) string { return unless(c.nodes == 1, "-nodes 1") },
 		},
 		{
 			name: "node-kill", does: "kill -9 of one of three nodes, and another start",
@@ -71,6 +80,45 @@ func runBrokerKill(ctx context.Context, a *arena, random *rand.Rand) (int, error
 		a.recovered(ctx)
 	}
 	return a.lost() + a.done() - before, nil
+}
+
+// runBrokerRestarts takes the broker away from workers that live: it is no evidence
+// against the tasks they run.
+func runBrokerRestarts(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
+	lost := a.book.count("failed worker_lost")
+	length := 12 * time.Second
+	if a.config.broker == "kafka" { // each of its starts takes some seconds
+		length = 40 * time.Second
+	}
+	tasks := several(random, 12, task{name: "sleep", input: map[string]any{"ms": length.Milliseconds()},
+		more: map[string]any{"priority": 10}})
+	a.load.send(tasks...)
+	begun := func() (n int) {
+		for _, t := range tasks {
+			if a.book.runs(t.key()) {
+				n++
+			}
+		}
+		return n
+	}
+	program.Until(ctx, 10*time.Second, func() bool { return begun() == len(tasks) })
+	for range 3 {
+		program.Pause(ctx, time.Duration(500+random.IntN(500))*time.Millisecond)
+		if err := a.broker.Signal(0, syscall.SIGKILL); err != nil {
+			return 0, err
+		}
+		program.Pause(ctx, time.Duration(500+random.IntN(1000))*time.Millisecond)
+		if err := a.broker.Start(ctx); err != nil {
+			return 0, fmt.Errorf("start the broker again: %w", err)
+		}
+	}
+	hits := begun()
+	// What its group has given to others is handed over and run again, maybe twice.
+	err := a.waitEnds(ctx, tasks, time.Minute+2*length)
+	if n := a.book.count("failed worker_lost") - lost; n > 0 {
+		a.note("%d tasks ended as worker_lost though no worker was", n)
+	}
+	return hits, err
 }
 
 func runBrokerFreeze(ctx context.Context, a *arena, random *rand.Rand) (int, error) {

@@ -26,7 +26,8 @@ func connectionFaults() []fault {
 			evidence: "frames that were late", run: runDelays,
 		},
 		{
-			name: "lost-acks", does: "produce requests are carried out and their answers lost, with the connection or without it",
+			name:     "lost-acks",
+			does:     "produce requests are carried out and their answers lost, with the connection or without it",
 			evidence: "answers that were lost", run: connections(answers(3, proxy.Produce)),
 		},
 		{
@@ -160,7 +161,8 @@ func runLostHeartbeats(ctx context.Context, a *arena, random *rand.Rand) (int, e
 	shards, stale := a.book.shardsOf(id), a.book.staleOf(id)
 	// A commit is a sign of life as well.
 	victim.proxy.Set(unheard(proxy.Heartbeat, proxy.GroupHeartbeat, proxy.OffsetCommit))
-	program.Until(ctx, 2*a.config.session, func() bool { return len(shards) > 0 && a.book.retaken(shards, id) == len(shards) })
+	program.Until(ctx, 2*a.config.session,
+		func() bool { return len(shards) > 0 && a.book.retaken(shards, id) == len(shards) })
 	hits := a.book.retaken(shards, id)
 	victim.proxy.Set(nil)
 	return hits + a.book.staleOf(id) - stale, nil

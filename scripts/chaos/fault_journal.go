@@ -18,12 +18,19 @@ import (
 func journalFaults() []fault {
 	return []fault{
 		{
-			name: "foreign-fence", does: "a fence above the owner's in half of the shards, as of another owner that died at once",
+			name:     "foreign-fence",
+			does:     "a fence above the owner's in half of the shards, as of another owner that died at once",
 			evidence: "shards that their owners took over again above it", run: runForeignFence,
 		},
 		{
 			name: "late-repeats", does: "events that count are written again as they were, as by a producer that retries late",
 			evidence: "records that did not count", run: runLateRepeats,
+		},
+		{
+			name: "forged-epochs",
+			does: "ends and fences under the highest epoch that fits, and under tomorrow's, in " +
+				"both logs of half of the shards",
+			evidence: "records of task-events beyond the broker's clock", run: runForgedEpochs,
 		},
 	}
 }
@@ -52,14 +59,16 @@ func fenceOf(shard string, epoch int64) (*kgo.Record, error) {
 		return nil, fmt.Errorf("read shard %s: %w", shard, err)
 	}
 	value, err := json.Marshal(map[string]any{
-		"event_id": fmt.Sprintf("%s-%d-1", shard, epoch), "kind": "fence", "shard": shard, "epoch": epoch, "seq": 1, "worker": "chaos",
-		"time": time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
+		"event_id": fmt.Sprintf("%s-%d-1", shard, epoch), "kind": "fence", "shard": shard, "epoch": epoch, "seq": 1,
+		"worker": "chaos",
+		"time":   time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode fence: %w", err)
 	}
 	return &kgo.Record{Topic: eventsTopic, Partition: int32(partition), Value: value, Headers: []kgo.RecordHeader{
-		{Key: "tl-shard", Value: []byte(shard)}, {Key: "tl-epoch", Value: strconv.AppendInt(nil, epoch, 10)}, {Key: "tl-seq", Value: []byte("1")},
+		{Key: "tl-shard", Value: []byte(shard)}, {Key: "tl-epoch", Value: strconv.AppendInt(nil, epoch, 10)},
+		{Key: "tl-seq", Value: []byte("1")},
 	}}, nil
 }
 
@@ -126,4 +135,34 @@ func runLateRepeats(ctx context.Context, a *arena, random *rand.Rand) (int, erro
 		program.Pause(ctx, time.Duration(200+random.IntN(400))*time.Millisecond)
 	}
 	return a.book.dropped() - before, nil
+}
+
+// runForgedEpochs writes what would end shards for good if it counted.
+func runForgedEpochs(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
+	hits := 0
+	for range 3 {
+		a.load.send(slow(random, 20)...)
+		states, _ := a.book.states()
+		var records []*kgo.Record
+		for shard := range states {
+			if random.IntN(2) == 0 {
+				continue
+			}
+			for _, epoch := range []int64{999_999_999_999_999_999, time.Now().Add(24 * time.Hour).UnixMilli()} {
+				fence, err := fenceOf(shard, epoch)
+				if err != nil {
+					return hits, err
+				}
+				waiting := *fence
+				waiting.Topic, waiting.Key = "tasks.scheduled", fmt.Append(nil, "forged/", shard, "/", epoch)
+				records = append(records, fence, &waiting)
+				hits++
+			}
+		}
+		if err := a.writeJournal(ctx, records); err != nil {
+			return hits, err
+		}
+		program.Pause(ctx, time.Duration(300+random.IntN(500))*time.Millisecond)
+	}
+	return hits, nil
 }

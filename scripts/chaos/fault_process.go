@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
 	"time"
 
 	"github.com/aiecs/tasklane/scripts/chaos/proxy"
@@ -18,7 +21,8 @@ func processFaults() []fault {
 			evidence: "tasks that ended meanwhile", run: runNone,
 		},
 		{
-			name: "kill", does: "kill -9 of a processor, half the time cut off before, started again at once or after its session",
+			name: "kill", does: "kill -9 of a processor, half the time cut off before, started " +
+				"again at once or after its session",
 			evidence: "kills of a processor that held running tasks", run: runKill,
 		},
 		{
@@ -36,6 +40,12 @@ func processFaults() []fault {
 		{
 			name: "rolling", exact: true, does: "the same to all processors, one after the other",
 			evidence: "stops of a processor that held running tasks", run: runRolling,
+		},
+		{
+			name: "descriptors",
+			does: "a processor, or the embedded broker, may open no more files and connections for some " +
+				"seconds, while its connections are cut",
+			evidence: "processes that could not open one", run: runDescriptors,
 		},
 		{
 			name: "churn", exact: true, does: "one more processor joins and leaves every few seconds",
@@ -79,7 +89,8 @@ func runKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 		}
 		a.book.await(victim.id(), time.Now(), whole)
 		if random.IntN(2) == 0 {
-			program.Until(ctx, a.config.session+5*time.Second, func() bool { return a.book.retaken(shards, victim.id()) == len(shards) })
+			program.Until(ctx, a.config.session+5*time.Second,
+				func() bool { return a.book.retaken(shards, victim.id()) == len(shards) })
 		}
 		if err := victim.start(); err != nil {
 			return hits, err
@@ -103,7 +114,9 @@ func runJoinKill(ctx context.Context, a *arena, random *rand.Rand) (int, error) 
 		if err := victim.start(); err != nil {
 			return hits, err
 		}
-		program.Until(ctx, 10*time.Second, func() bool { return victim.proxy.Waiting(proxy.JoinGroup, 20*time.Millisecond) > 0 })
+		program.Until(ctx, 10*time.Second, func() bool {
+			return victim.proxy.Waiting(proxy.JoinGroup, 20*time.Millisecond) > 0
+		})
 		if victim.proxy.Waiting(proxy.JoinGroup, 0) > 0 {
 			hits++
 		}
@@ -152,7 +165,9 @@ func runZombie(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	victim := a.laden(ctx, random)
 	id := victim.id()
 	shards, stale := a.book.shardsOf(id), a.book.staleOf(id)
-	victim.freeze()
+	if err := victim.freeze(ctx); err != nil {
+		return 0, err
+	}
 	program.Pause(ctx, 2*a.config.session)
 	retaken := a.book.retaken(shards, id)
 	victim.thaw()
@@ -170,7 +185,7 @@ func (a *arena) drain(ctx context.Context, victim *worker) (int, error) {
 	if err := victim.stop(); err != nil {
 		return 0, err
 	}
-	if err := a.startReady(ctx, victim); err != nil {
+	if err := victim.startReady(ctx); err != nil {
 		return 0, err
 	}
 	return min(held, 1), nil
@@ -198,7 +213,7 @@ func runChurn(ctx context.Context, a *arena, random *rand.Rand) (hits int, err e
 	defer guest.close()
 	before := 0
 	for n := range 3 {
-		if err := a.startReady(ctx, guest); err != nil {
+		if err := guest.startReady(ctx); err != nil {
 			return 0, err
 		}
 		if n == 0 { // its name is written by its first start
@@ -211,4 +226,53 @@ func runChurn(ctx context.Context, a *arena, random *rand.Rand) (hits int, err e
 		err = fmt.Errorf("let a processor join and leave: %w", err)
 	}
 	return a.book.fencesBy(guest.id()) - before, err
+}
+
+// limitFiles sets how many descriptors a process may have from now on.
+func limitFiles(ctx context.Context, pid, limit int) error {
+	text, err := exec.CommandContext(ctx, "prlimit", "--pid", strconv.Itoa(pid),
+		fmt.Sprintf("--nofile=%d:", limit)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("limit open files of %d: %w: %s", pid, err, text)
+	}
+	return nil
+}
+
+// openFiles is how many descriptors a process has.
+func openFiles(pid int) int {
+	all, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(all)
+}
+
+// usualFiles is the limit that a process gets back.
+const usualFiles = 4096
+
+func runDescriptors(ctx context.Context, a *arena, random *rand.Rand) (hits int, err error) {
+	for _, pid := range a.mayRunOut(random) {
+		if err := limitFiles(ctx, pid, openFiles(pid)); err != nil {
+			return hits, err
+		}
+		hits++
+		for _, w := range a.workers { // they have to connect again, and cannot
+			w.proxy.Set(rarely(3, proxy.Reset)(&dice{random: random}))
+		}
+		program.Pause(ctx, time.Duration(2000+random.IntN(2000))*time.Millisecond)
+		for _, w := range a.workers {
+			w.proxy.Set(nil)
+		}
+		if err := limitFiles(ctx, pid, usualFiles); err != nil {
+			return hits, err
+		}
+		a.recovered(ctx)
+	}
+	return hits, nil
+}
+
+// mayRunOut are processes of ours: Apache Kafka halts when it cannot open files.
+func (a *arena) mayRunOut(random *rand.Rand) []int {
+	pids := []int{a.workers[random.IntN(len(a.workers))].current().PID()}
+	if a.config.broker == "embedded" {
+		pids = append(pids, a.broker.PIDs()...)
+	}
+	return pids
 }

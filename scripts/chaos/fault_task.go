@@ -19,7 +19,8 @@ func taskFaults() []fault {
 		},
 		{
 			name: "unknown", does: "tasks of services that nobody has",
-			evidence: "tasks that failed with unknown_service", run: burst("failed unknown_service", task{name: "x", service: "nobody"}),
+			evidence: "tasks that failed with unknown_service",
+			run:      burst("failed unknown_service", task{name: "x", service: "nobody"}),
 		},
 		{
 			name: "expired", does: "tasks that have expired",
@@ -29,7 +30,8 @@ func taskFaults() []fault {
 		{
 			name: "hang", does: "services that ignore their context",
 			evidence: "tasks that timed out at the hard limit",
-			run:      burst("timed_out time_limit", task{name: "hang", input: map[string]any{"ms": 3000}, more: map[string]any{"time_limit_ms": 300}}),
+			run: burst("timed_out time_limit", task{name: "hang", input: map[string]any{"ms": 3000},
+				more: map[string]any{"time_limit_ms": 300}}),
 		},
 		{
 			name: "panic", does: "services that panic",
@@ -37,7 +39,8 @@ func taskFaults() []fault {
 		},
 		{
 			name: "flood", does: "services that flood their output",
-			evidence: "output events that count", run: burst("output", task{name: "stream", input: map[string]any{"pieces": 500}}),
+			evidence: "output events that count", run: burst("output",
+				task{name: "stream", input: map[string]any{"pieces": 500}}),
 		},
 		{
 			name: "fail", does: "services that fail and say that another attempt may help",
@@ -46,6 +49,10 @@ func taskFaults() []fault {
 		{
 			name: "exit", does: "a service that ends its process, once or at every attempt",
 			evidence: "processors that ended by themselves", run: runExit,
+		},
+		{
+			name: "clocks", does: "records whose senders' clocks are years off, in both directions",
+			evidence: "such tasks that ended", run: runClocks,
 		},
 		{
 			name: "twice", does: "tasks that are sent twice",
@@ -110,7 +117,8 @@ func runPoison(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	for i, bad := range cases[:min(len(cases), 150)] {
 		// Users and ids of their own: a second burst is no repeat of the first, which
 		// may have left the window in which repeats are recognised.
-		names := strings.NewReplacer(badtasks.UserID, user, badtasks.TaskID(bad.Name)+`"`, badtasks.TaskID(bad.Name)+"-"+user+`"`)
+		names := strings.NewReplacer(badtasks.UserID, user, badtasks.TaskID(bad.Name)+`"`,
+			badtasks.TaskID(bad.Name)+"-"+user+`"`)
 		a.load.raw(lanes()[i%2], []byte(names.Replace(string(bad.Value))))
 	}
 	a.load.raw("fast", nil)
@@ -138,7 +146,8 @@ func runExit(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
 	tasks := several(random, 1, task{name: "exit", input: map[string]any{"times": 1}})
 	tasks = append(tasks, several(random, 1, task{name: "exit"})...)
 	a.load.send(tasks...)
-	done := program.Until(ctx, 20*a.config.session, func() bool { return a.book.ended(tasks[0].key()) && a.book.ended(tasks[1].key()) })
+	done := program.Until(ctx, 20*a.config.session,
+		func() bool { return a.book.ended(tasks[0].key()) && a.book.ended(tasks[1].key()) })
 	if !done {
 		a.note("tasks that end their process have not ended after %v", 20*a.config.session)
 	}
@@ -154,6 +163,15 @@ func (a *arena) unasked() int {
 		count += w.ended()
 	}
 	return count
+}
+
+func runClocks(ctx context.Context, a *arena, random *rand.Rand) (int, error) {
+	tasks := several(random, 40, task{name: "echo"})
+	for i := range tasks {
+		days := 365 * (1 + random.IntN(40)) * (2*(i%2) - 1)
+		tasks[i].clock = time.Duration(days) * 24 * time.Hour
+	}
+	return len(tasks), a.sendAndWait(ctx, tasks)
 }
 
 func runTwice(ctx context.Context, a *arena, random *rand.Rand) (int, error) {

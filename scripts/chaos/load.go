@@ -34,7 +34,7 @@ type load struct {
 const maxOpen = 3000
 
 func newLoad(c *config, brokers []string, b *book) (*load, error) {
-	client, err := kgo.NewClient(clientOpts(brokers, kgo.ProducerLinger(0), kgo.RecordDeliveryTimeout(60*time.Second),
+	client, err := kgo.NewClient(clientOpts(brokers, kgo.ProducerLinger(0),
 		kgo.ProducerBatchMaxBytes(1_100_000), kgo.ProducerBatchCompression(kgo.NoCompression()))...)
 	if err != nil {
 		return nil, fmt.Errorf("make the load's client: %w", err)
@@ -82,17 +82,23 @@ func (l *load) sendMixed(t task) {
 // send sends tasks and does not wait.
 func (l *load) send(tasks ...task) {
 	for _, t := range tasks {
-		l.produce(t.lane, t.user, t.id, t.encode())
+		r := &kgo.Record{Topic: laneTopic(t.lane), Key: []byte(t.user), Value: t.encode()}
+		if t.clock != 0 {
+			r.Timestamp = time.Now().Add(t.clock)
+		}
+		l.produce(r, t.lane, t.id)
 	}
 }
 
 // raw sends a record that may be no task.
-func (l *load) raw(lane string, value []byte) { l.produce(lane, "raw", "", value) }
+func (l *load) raw(lane string, value []byte) {
+	l.produce(&kgo.Record{Topic: laneTopic(lane), Key: []byte("raw"), Value: value}, lane, "")
+}
 
 // produce sends a record; an empty id is of one that is not expected to be a
 // task.
-func (l *load) produce(lane, user, id string, value []byte) {
-	r := &kgo.Record{Topic: laneTopic(lane), Key: []byte(user), Value: value}
+func (l *load) produce(r *kgo.Record, lane, id string) {
+	user := string(r.Key)
 	l.client.TryProduce(context.Background(), r, func(r *kgo.Record, err error) {
 		l.mu.Lock()
 		if err != nil {
@@ -100,7 +106,8 @@ func (l *load) produce(lane, user, id string, value []byte) {
 			l.mu.Unlock()
 			return
 		}
-		l.acks = append(l.acks, checker.Ack{Lane: lane, Partition: r.Partition, Offset: r.Offset, UserID: user, TaskID: id, At: time.Now()})
+		l.acks = append(l.acks, checker.Ack{Lane: lane, Partition: r.Partition, Offset: r.Offset, UserID: user, TaskID: id,
+			At: time.Now()})
 		l.mu.Unlock()
 		if id != "" {
 			l.book.accepted(user + "/" + id)
@@ -119,7 +126,8 @@ func (l *load) cancel(t task) {
 	if err != nil {
 		return
 	}
-	r := &kgo.Record{Topic: controlTopic, Key: fmt.Append(nil, "cancel/task/", url.PathEscape(t.user), "/", url.PathEscape(t.id)), Value: value}
+	r := &kgo.Record{Topic: controlTopic, Key: fmt.Append(nil, "cancel/task/", url.PathEscape(t.user), "/",
+		url.PathEscape(t.id)), Value: value}
 	l.client.TryProduce(context.Background(), r, func(_ *kgo.Record, err error) {
 		if err == nil {
 			l.mu.Lock()

@@ -132,8 +132,14 @@ func (c *config) run(ctx context.Context, chosen []fault) error {
 	reader.Go(func() { a.book.run(following) })
 	defer reader.Wait()
 	defer stopFollowing()
-	if err := a.battle(ctx, chosen); err != nil {
+	inArena, apart := split(chosen)
+	if err := a.battle(ctx, inArena); err != nil {
 		return err
+	}
+	for _, f := range apart {
+		if err := a.inflictApart(ctx, f); err != nil {
+			return err
+		}
 	}
 	verdict, err := a.judge(ctx)
 	if err != nil {

@@ -10,12 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/aiecs/tasklane/internal/rapidtest"
 	"github.com/aiecs/tasklane/scripts/chaos/checker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, 0) }
 
 // drawn is the start of a plan: names, and a number from each one's randomness.
 func drawn(seed uint64, chosen []fault, count int) (names []string, numbers []uint64) {
@@ -54,8 +53,8 @@ func TestChoose(t *testing.T) {
 		count  int
 		err    string
 	}{
-		{one, "", len(faults()) - 3, ""}, // without node-kill, waits and cancel
-		{three, "", len(faults()) - 1, ""},
+		{one, "", len(faults()) - 4, ""},   // without node-kill, partitions, waits and cancel
+		{three, "", len(faults()) - 3, ""}, // without those that restart the only broker, and bit-flip
 		{one, "kill, none", 2, ""},
 		{one, "kil", 0, "no fault"},
 		{one, "node-kill", 0, "-nodes 3"},
@@ -63,7 +62,8 @@ func TestChoose(t *testing.T) {
 		{three, "broker-kill", 0, "-nodes 1"},
 	} {
 		got, err := choose(c.config, c.names)
-		if len(got) != c.count && err == nil || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+		if len(got) != c.count && err == nil || (err == nil) != (c.err == "") || err != nil &&
+			!strings.Contains(err.Error(), c.err) {
 			t.Errorf("%q with %d nodes: %d faults, %v", c.names, c.config.nodes, len(got), err)
 		}
 	}
@@ -77,7 +77,7 @@ func TestFaultsSayWhatTheyAre(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, f := range faults() {
-		if f.does == "" || f.evidence == "" || f.run == nil || seen[f.name] {
+		if f.does == "" || f.evidence == "" || (f.run == nil) == (f.apart == nil) || seen[f.name] {
 			t.Errorf("fault %q is not whole, or there are two", f.name)
 		}
 		seen[f.name] = true
@@ -113,7 +113,8 @@ func TestMix(t *testing.T) {
 func TestPhases(t *testing.T) {
 	start := time.Now()
 	a := &arena{phases: []phase{{from: start}, {from: start.Add(time.Second)}, {from: start.Add(time.Minute)}}}
-	for after, want := range map[time.Duration]int{-time.Hour: 0, 0: 0, time.Millisecond: 0, time.Second: 1, 59 * time.Second: 1, time.Minute: 2, time.Hour: 2} {
+	for after, want := range map[time.Duration]int{-time.Hour: 0, 0: 0, time.Millisecond: 0, time.Second: 1,
+		59 * time.Second: 1, time.Minute: 2, time.Hour: 2} {
 		if got := a.phaseOf(start.Add(after)); got != want {
 			t.Errorf("%v after the start is phase %d, want %d", after, got, want)
 		}

@@ -14,7 +14,8 @@ import (
 
 // write prints the verdict and returns how many things are wrong.
 func (a *arena) write(out io.Writer, chosen []fault, r *checker.Report) int {
-	fmt.Fprintf(out, "\nchaos on %s, %d node(s), seed %d, %v, %d processors, session %v\n\n", a.config.broker, a.config.nodes, a.config.seed,
+	fmt.Fprintf(out, "\nchaos on %s, %d node(s), seed %d, %v, %d processors, session %v\n\n", a.config.broker,
+		a.config.nodes, a.config.seed,
 		time.Since(a.phases[0].from).Round(time.Second), len(a.workers), a.config.session)
 	missed := a.writeTable(out, chosen, r)
 	a.writeCounters(out, r)
@@ -44,7 +45,7 @@ func (a *arena) writeTable(out io.Writer, chosen []fault, r *checker.Report) (mi
 	fmt.Fprintln(t)
 	for _, f := range slices.Concat([]fault{{name: startPhase}}, chosen, []fault{{name: calmPhase}, {name: endPhase}}) {
 		hits, rounds := "", ""
-		if got := a.results[f.name]; f.run != nil && (got == nil || got.hits == 0) {
+		if got := a.results[f.name]; f.does != "" && (got == nil || got.hits == 0) {
 			missed = append(missed, f)
 			hits = "0"
 		} else if got != nil {
@@ -86,6 +87,7 @@ func (a *arena) writeCounters(out io.Writer, r *checker.Report) {
 		{"records of task-events", n.Events},
 		{"  of superseded owners", n.Stale},
 		{"  repeated or too late", n.Repeated},
+		{"  beyond the broker's clock", n.Ahead},
 		{"  without proper headers", n.Malformed},
 		{"gaps", n.Gaps},
 		{"tasks received again", n.Repeats},
@@ -131,7 +133,8 @@ func takeOverText(all []takeOver, whole bool, limit time.Duration) string {
 			late++
 		}
 	}
-	return fmt.Sprintf("%d shards; fence %s; next running %s; %d above %v", count, spread(fenced), spread(worked), late, limit)
+	return fmt.Sprintf("%d shards; fence %s; next running %s; %d above %v", count, spread(fenced), spread(worked), late,
+		limit)
 }
 
 func spread(all []time.Duration) string {

@@ -16,6 +16,7 @@ type task struct {
 	service string // debug/echo's, if empty
 	input   map[string]any
 	more    map[string]any // further members
+	clock   time.Duration  // how far its sender's clock is ahead
 }
 
 // key is how the book knows it.
@@ -28,7 +29,7 @@ func (t task) encode() []byte {
 	}
 	members := map[string]any{
 		"task_id": t.id, "user_id": t.user, "task_name": t.name, "mode": "debug", "service": service,
-		"created_at": time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
+		"created_at": time.Now().Add(t.clock).UTC().Format("2006-01-02T15:04:05.000Z"),
 	}
 	if t.input != nil {
 		members["input_data"] = t.input

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -15,23 +14,13 @@ import (
 )
 
 // worker is a place for a processor: a data directory, a proxy to the broker
-// and, most of the time, a process. One that ends unasked is started again, as
-// an orchestrator would.
+// and, most of the time, a process.
 type worker struct {
-	name   string
+	supervised
 	config *config
 	dir    string
 	proxy  *proxy.Proxy
-
-	mu      sync.Mutex
-	process *program.Process
-	wanted  bool
-	unasked int // times it ended by itself
-	guards  sync.WaitGroup
 }
-
-// restartAfter is how long an orchestrator waits.
-const restartAfter = 300 * time.Millisecond
 
 // shortWait sends most waits through the waiting log.
 const shortWait = 300 * time.Millisecond
@@ -41,83 +30,33 @@ func newWorker(ctx context.Context, c *config, name string, brokers []string) (*
 	if err != nil {
 		return nil, err
 	}
-	return &worker{name: name, config: c, dir: filepath.Join(c.dir, name), proxy: p}, nil
+	w := &worker{config: c, dir: filepath.Join(c.dir, name), proxy: p}
+	w.supervised = supervised{name: name, binary: c.binary, log: filepath.Join(c.dir, name+".log"), memory: workerMemory,
+		args: w.args()}
+	return w, nil
 }
 
 func (w *worker) args() []string {
 	return []string{
 		"processor", "--brokers", strings.Join(w.proxy.Addrs(), ","), "--lanes", "fast,heavy", "--data-dir", w.dir,
-		"--metrics-addr", "127.0.0.1:0", "--session-timeout", w.config.session.String(), "--short-wait", shortWait.String(), "--debug-services=true",
+		"--metrics-addr", "127.0.0.1:0", "--session-timeout", w.config.session.String(), "--short-wait", shortWait.String(),
+		"--debug-services=true",
 		"--debug-trace", w.config.trace(), "--slots-fast", "8", "--slots-heavy", "8", "--log-format", "json",
 	}
 }
 
-// start runs the processor and keeps it running. It does not wait until it is
-// ready: that may take a broker which is down.
-func (w *worker) start() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.wanted = true
-	return w.launch()
+// freeze stops the processor; when it returns nil, nothing of it runs any more.
+func (w *worker) freeze(ctx context.Context) error {
+	process := w.current()
+	process.Signal(syscall.SIGSTOP)
+	return program.AwaitStopped(ctx, process.PID())
 }
 
-func (w *worker) launch() error {
-	p, err := program.LaunchWithin(workerMemory, w.config.binary, w.name, filepath.Join(w.config.dir, w.name+".log"), w.args()...)
-	if err != nil {
-		return err
-	}
-	w.process = p
-	w.guards.Go(func() { w.guard(p) })
-	return nil
-}
-
-// guard starts another process when this one ends unasked.
-func (w *worker) guard(p *program.Process) {
-	<-p.Exited()
-	<-time.NewTimer(restartAfter).C
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.wanted && w.process == p {
-		w.unasked++
-		_ = w.launch()
-	}
-}
-
-// take makes the process no longer wanted and returns it.
-func (w *worker) take() *program.Process {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.wanted = false
-	return w.process
-}
-
-func (w *worker) kill() { w.take().Kill() }
-
-// stop ends the processor in order.
-func (w *worker) stop() error { return w.take().Stop() }
-
-func (w *worker) current() *program.Process {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.process
-}
-
-func (w *worker) freeze() { w.current().Signal(syscall.SIGSTOP) }
-func (w *worker) thaw()   { w.current().Signal(syscall.SIGCONT) }
-
-func (w *worker) ended() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.unasked
-}
+func (w *worker) thaw() { w.current().Signal(syscall.SIGCONT) }
 
 // close ends everything that belongs to the worker.
 func (w *worker) close() {
-	if p := w.take(); p != nil && p.Running() {
-		p.Signal(syscall.SIGCONT)
-		p.Kill()
-	}
-	w.guards.Wait()
+	w.supervised.close()
 	w.proxy.Close()
 }
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Prepares the clients of other languages: a Python environment with
-# confluent-kafka and python-socketio, kcat, the Java program, and a Node
-# directory with socket.io-client. Can be run again at any time; what is there
+# confluent-kafka, python-socketio, httpx-sse, openai and Celery, kcat, the Java program, a Node
+# directory with socket.io-client, EventSource clients, openai, ai and TypeScript, Chromium, and proxies. Can be run again at any time; what is there
 # already is kept.
 #
-#   setup.sh [python] [kcat] [java] [node]     (all four if none is named)
+#   setup.sh [python] [kcat] [java] [node] [proxies] [chromium]     (all if none is named)
 #
 # Everything goes to ${TASKLANE_CACHE:-$HOME/.cache/tasklane}/clients, except
-# kcat, which is the system's own package.
+# kcat, Chromium, nginx and HAProxy, which are the system's own packages.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -27,20 +27,23 @@ need() {
 setup_python() {
   need python3 "Python 3.9 or newer"
   local venv="$cache/venv"
-  if "$venv/bin/python" -c 'import confluent_kafka, socketio, websocket, requests' 2>/dev/null; then return; fi
+  if "$venv/bin/python" -c 'import confluent_kafka, socketio, websocket, requests, httpx_sse, openai, moto.server, celery, mypy, vermin' 2>/dev/null; then return; fi
   rm -rf "$venv"
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet 'confluent-kafka>=2.6,<3' 'python-socketio[client]>=5.11,<6'
+  "$venv/bin/pip" install --quiet 'confluent-kafka>=2.6,<3' 'python-socketio[client]>=5.11,<6' \
+    'httpx>=0.27,<1' 'httpx-sse>=0.4,<1' 'openai>=3.57,<4' 'moto[server,s3]>=5.1,<6' \
+    'celery>=5.7,<6' 'mypy>=2.4,<3' 'vermin>=1.6,<2'
 }
 
 setup_node() {
   need node "Node 18 or newer"
   need npm "npm"
   local dir="$cache/node"
-  if (cd "$dir" 2>/dev/null && node -e 'require("socket.io-client")' 2>/dev/null); then return; fi
+  if (cd "$dir" 2>/dev/null && node -e '["socket.io-client", "socket.io-client-2", "eventsource", "event-source-polyfill", "typescript", "openai", "ai"].forEach(require)' 2>/dev/null); then return; fi
   rm -rf "$dir"
   mkdir -p "$dir"
-  npm install --silent --no-audit --no-fund --prefix "$dir" 'socket.io-client@^4.7'
+  npm install --silent --no-audit --no-fund --prefix "$dir" 'socket.io-client@^4.7' 'socket.io-client-2@npm:socket.io-client@^2.5' \
+    'eventsource@^4' 'event-source-polyfill@^1.0.31' 'typescript@~5.9.3' 'openai@^7.59' 'ai@^7.0'
 }
 
 as_root() {
@@ -57,6 +60,29 @@ setup_kcat() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kcat >/dev/null
 }
 
+# nginx and HAProxy, which the recipes of docs/NOTIFIER.md are tested with. They are not
+# started as services.
+setup_proxies() {
+  if command -v nginx >/dev/null && command -v haproxy >/dev/null; then return; fi
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: nginx or haproxy is missing and there is no apt-get: install both with your system's packages" >&2
+    exit 1
+  fi
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nginx-light haproxy >/dev/null
+}
+
+# Chromium, which the browser's client is tested in.
+setup_chromium() {
+  if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then return; fi
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: chromium is missing and there is no apt-get: install it with your system's packages" >&2
+    exit 1
+  fi
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
+}
+
 setup_java() {
   need java "a JDK, 17 or newer"
   need mvn "Maven"
@@ -69,11 +95,11 @@ setup_java() {
   echo "$source" >"$stamp"
 }
 
-[ $# -gt 0 ] || set -- python kcat java node
+[ $# -gt 0 ] || set -- python kcat java node proxies chromium
 for client in "$@"; do
   case $client in
-    python | kcat | java | node) "setup_$client" ;;
-    *) echo "setup: no client $client; there are python, kcat, java and node" >&2; exit 2 ;;
+    python | kcat | java | node | proxies | chromium) "setup_$client" ;;
+    *) echo "setup: no client $client; there are python, kcat, java, node, proxies and chromium" >&2; exit 2 ;;
   esac
 done
 

@@ -52,7 +52,8 @@ func (o options) inProcess(ctx context.Context, name string, l layout) (result, 
 		return result{}, err
 	}
 	cmd := exec.CommandContext(ctx, path, "-serve", name, "-layout", string(l), "-profile", o.profile,
-		"-clients", strconv.Itoa(o.clients), "-events", strconv.Itoa(o.events), "-size", strconv.Itoa(o.size), "-idle", strconv.Itoa(o.idle))
+		"-clients", strconv.Itoa(o.clients), "-events", strconv.Itoa(o.events), "-size", strconv.Itoa(o.size), "-idle",
+		strconv.Itoa(o.idle))
 	cmd.Stderr = os.Stderr
 	said, err := cmd.Output()
 	if err != nil {
@@ -68,7 +69,8 @@ func (o options) inProcess(ctx context.Context, name string, l layout) (result, 
 func (o options) printRates(l layout, results map[string][]result) {
 	fmt.Printf("\n%s: %d clients of %d users, %d events of %d bytes for each; %d rounds, medians\n",
 		l, o.clients, l.users(o.clients), o.events, o.size, o.rounds)
-	fmt.Printf("%-16s %14s %16s %22s %22s\n", "", "messages/s", "server CPU each", "rate by centrifuge's", "rate by gorilla's")
+	fmt.Printf("%-16s %14s %16s %22s %22s\n", "", "messages/s", "server CPU each", "rate by centrifuge's",
+		"rate by gorilla's")
 	for _, name := range contenders() {
 		mine := results[name]
 		if len(mine) == 0 {
@@ -81,7 +83,8 @@ func (o options) printRates(l layout, results map[string][]result) {
 }
 
 func (o options) printIdle(results map[string][]result) {
-	fmt.Printf("\nidle: what a connection costs the server, in KiB\n%-16s %12s %14s %20s\n", "", "connections", "resident", "heap and stacks")
+	fmt.Printf("\nidle: what a connection costs the server, in KiB\n%-16s %12s %14s %20s\n", "", "connections", "resident",
+		"heap and stacks")
 	for _, name := range contenders() {
 		for _, r := range results[name] {
 			fmt.Printf("%-16s %12d %14.1f %20.1f\n", name, r.Clients, r.RSS/1024, r.Heap/1024)

@@ -58,7 +58,8 @@ func (o options) compareDeaf(ctx context.Context) error {
 		return err
 	}
 	if closed != o.rounds*deafClients {
-		return fmt.Errorf("%d deaf clients were closed, want %d: they were not deaf enough to count", closed, o.rounds*deafClients)
+		return fmt.Errorf("%d deaf clients were closed, want %d: they were not deaf enough to count", closed,
+			o.rounds*deafClients)
 	}
 	fmt.Printf("\ndeaf: %d clients beside %d that never read, %d events of %d bytes; %d rounds, medians\n",
 		neighbours, deafClients, deafEvents, deafSize, o.rounds)

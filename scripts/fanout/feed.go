@@ -11,8 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aiecs/tasklane/internal/broker"
-	"github.com/aiecs/tasklane/internal/journal"
+	"github.com/aiecs/tasklane/internal/fold"
 	"github.com/aiecs/tasklane/internal/kafka"
+	"github.com/aiecs/tasklane/internal/kafka/topology"
 	"github.com/aiecs/tasklane/schemas"
 )
 
@@ -48,7 +49,7 @@ func startFeed(ctx context.Context) (*feed, error) {
 		f.stop()
 		return nil, err
 	}
-	if _, err = kafka.EnsureTopics(ctx, f.client, kafka.Topology{Lanes: []string{schemas.LaneFast}}); err != nil {
+	if _, err = topology.Ensure(ctx, f.client, topology.Spec{Lanes: []string{schemas.LaneFast}}); err != nil {
 		f.close()
 		return nil, err
 	}
@@ -59,9 +60,11 @@ func startFeed(ctx context.Context) (*feed, error) {
 func (f *feed) publish(ctx context.Context, user int, event []byte) error {
 	partition := int32(user % schemas.DefaultPartitions)
 	f.seqs[partition]++
-	stamp := journal.Stamp{Shard: journal.ShardID{Lane: schemas.LaneFast, Partition: partition}.String(), Epoch: 1, Seq: f.seqs[partition]}
+	stamp := fold.Stamp{Shard: fold.ShardID{Lane: schemas.LaneFast, Partition: partition}.String(), Epoch: 1,
+		Seq: f.seqs[partition]}
 	f.client.Produce(ctx, &kgo.Record{
-		Topic: f.topic, Partition: partition, Key: []byte(userName(user)), Value: event, Headers: stamp.Headers(),
+		Topic: f.topic, Partition: partition, Key: []byte(userName(user)), Value: event,
+		Headers: fold.Headers[kgo.RecordHeader](stamp),
 	}, func(_ *kgo.Record, err error) {
 		if err != nil {
 			f.failed.Store(&err)

@@ -29,7 +29,8 @@ func (o options) startGorillaLog(ctx context.Context) (*gorillaLog, error) {
 		return nil, err
 	}
 	client, err := kafka.NewClient(kafka.Config{Brokers: []string{f.broker}},
-		kgo.ConsumeTopics(schemas.Topics{}.Events()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
+		kgo.ConsumeTopics(schemas.Topics{}.Events()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
 	if err != nil {
 		g.close()
 		f.process.close()

@@ -61,7 +61,9 @@ const (
 
 // event is the n-th of a user, of the given size in bytes.
 func event(user, n, size int) []byte {
-	b := fmt.Appendf(make([]byte, 0, size), `{"event_id":"fast/0-1-%06d","task_id":"t","user_id":"%s","attempt":1,"kind":"state","status":"running","step":1,"task":"echo",%s%06d;u=%06d;`,
+	b := fmt.Appendf(make([]byte, 0, size),
+		`{"event_id":"fast/0-1-%06d","task_id":"t","user_id":"%s","attempt":1,"kind":"state","status":"running","step":1,`+
+			`"task":"echo",%s%06d;u=%06d;`,
 		n, userName(user), mark, n, user)
 	for len(b) < size-2 {
 		b = append(b, 'x')

@@ -55,7 +55,8 @@ func main() {
 	flag.IntVar(&o.size, "size", 300, "bytes of an event, at least 200")
 	flag.IntVar(&o.idle, "idle", 10_000, "idle connections; 0 leaves them out")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds, in each of which every server has its turn")
-	flag.StringVar(&o.only, "only", "", "comma list of the servers to measure; empty is all: "+strings.Join(contenders(), ", "))
+	flag.StringVar(&o.only, "only", "", "comma list of the servers to measure; empty is all: "+strings.Join(contenders(),
+		", "))
 	flag.StringVar(&o.layouts, "layouts", "", "comma list of what to measure; empty is all: "+joined(layouts()))
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the servers to files that begin with this")
 	flag.StringVar(&o.serve, "serve", "", "the server to measure; for this program's own use")

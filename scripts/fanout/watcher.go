@@ -48,7 +48,8 @@ func connect(ctx context.Context, addr, dialect string, user int) (*watcher, err
 
 func (w *watcher) handshake(addr string) error {
 	request := "GET /ws?user_id=" + userName(w.user) + " HTTP/1.1\r\nHost: " + addr +
-		"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+		"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
+		"dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	if w.dialect == dialectSingle || w.dialect == dialectBatch {
 		request += "Sec-WebSocket-Protocol: " + w.dialect + "\r\n"
 	}

@@ -14,7 +14,7 @@ mapfile -t pids < <(recorded_pids)
 stop_pids "${pids[@]}"
 rm -f "$run_dir"/node-*/pid
 if [[ "${1:-}" == --wipe && -f "$run_dir/nodes" ]]; then # only a directory of ours
-  rm -rf "$run_dir"/node-* "$run_dir/nodes" "$run_dir/cluster-id"
+  rm -rf "$run_dir"/node-* "$run_dir/certs" "$run_dir/nodes" "$run_dir/cluster-id"
   rmdir "$run_dir" 2>/dev/null || true
 fi
 say "stopped ${#pids[@]} node(s)"

@@ -8,6 +8,11 @@
 # up only prints the line; after a kill -9 it starts what is missing on the data
 # that is there. Environment: TASKLANE_KAFKA_DIR (data, default .kafka),
 # TASKLANE_KAFKA_PORT (default 19092), TASKLANE_CACHE (jars).
+#
+# With TASKLANE_KAFKA_SECURED=1 (one node) there are TLS, SASL and an authorizer
+# as well, see secured.properties.in, and three more lines: secured=HOST:PORT for
+# SASL with TLS, then for client certificates, then for SCRAM without TLS. The
+# certificates are made with openssl, in certs/ of the data directory.
 set -euo pipefail
 # shellcheck source=scripts/kafka/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -61,10 +66,41 @@ configure() {
     -e "s|@COPIES@|$nodes|" -e "s|@MIN_ISR@|$min_isr|" \
     -e "s|@CONTROLLED_SHUTDOWN@|$controlled|" \
     "$here/server.properties.in" >"$dir/server.properties"
+  if secured; then secure "$dir/server.properties" "$port"; fi
   [[ -f "$dir/data/meta.properties" ]] ||
     java_kafka kafka.tools.StorageTool format -t "$(cat "$run_dir/cluster-id")" \
       -c "$dir/server.properties" >>"$dir/server.log" 2>&1 ||
     fail "could not format $dir/data, see $dir/server.log"
+}
+
+# secured: whether TLS, SASL and ACLs are asked for.
+secured() { [[ "${TASKLANE_KAFKA_SECURED:-}" == 1 ]]; }
+
+# secured_port KIND: where the listener of that number serves.
+secured_port() { echo $(($(node_port 1) + 1 + $1)); }
+
+# secure FILE PORT: adds the listeners to a node's configuration.
+secure() {
+  local certs="$run_dir/certs"
+  [[ -f "$certs/broker.pem" ]] || certificates "$certs"
+  sed -e "s|@PORT@|$2|g" -e "s|@CONTROLLER_PORT@|$(($2 + 1))|g" -e "s|@SASL_PORT@|$(secured_port 1)|g" \
+    -e "s|@SSL_PORT@|$(secured_port 2)|g" -e "s|@SCRAM_PORT@|$(secured_port 3)|g" -e "s|@CERTS@|$certs|g" \
+    "$here/secured.properties.in" >>"$1"
+}
+
+# certificates DIR: an authority, and with it one certificate for the broker and
+# one for the client called mtls.
+certificates() {
+  local name
+  mkdir -p "$1"
+  openssl req -x509 -newkey rsa:2048 -noenc -days 30 -subj "/CN=test authority" -keyout "$1/ca.key" -out "$1/ca.pem" 2>/dev/null ||
+    fail "openssl could not make certificates"
+  for name in broker mtls; do
+    openssl req -newkey rsa:2048 -noenc -subj "/CN=$name" -keyout "$1/$name.key" -out "$1/$name.csr" 2>/dev/null
+    openssl x509 -req -in "$1/$name.csr" -CA "$1/ca.pem" -CAkey "$1/ca.key" -CAcreateserial -days 30 -out "$1/$name.crt" \
+      -extfile <(echo "subjectAltName=IP:127.0.0.1,DNS:localhost") 2>/dev/null
+  done
+  cat "$1/broker.key" "$1/broker.crt" >"$1/broker.pem"
 }
 
 # start N: starts node N unless it runs.
@@ -123,3 +159,6 @@ for ((n = 1; n <= nodes; n++)); do
   brokers+="${brokers:+,}127.0.0.1:$(node_port "$n")"
 done
 echo "brokers=$brokers"
+if secured; then
+  for n in 1 2 3; do echo "secured=127.0.0.1:$(secured_port "$n")"; done
+fi

@@ -42,7 +42,8 @@ type arena struct {
 type result struct{ rounds, hits int }
 
 func newArena(c *config) *arena {
-	a := &arena{config: c, random: rand.New(rand.NewPCG(c.seed, 2)), seed: maphash.MakeSeed(), results: map[string]*result{}}
+	a := &arena{config: c, random: rand.New(rand.NewPCG(c.seed, 2)), seed: maphash.MakeSeed(),
+		results: map[string]*result{}}
 	a.ctx, a.stop = context.WithCancel(context.Background())
 	return a
 }
@@ -50,10 +51,11 @@ func newArena(c *config) *arena {
 // assemble starts the processes and writes the history.
 func (a *arena) assemble(ctx context.Context) error {
 	c := a.config
-	var err error
-	if a.brokerAddr, err = freeAddress(ctx); err != nil {
+	free, err := program.FreeAddresses(ctx, c.dir, 1+c.notifiers)
+	if err != nil {
 		return err
 	}
+	a.brokerAddr = free[0]
 	a.broker = c.process("broker", "broker", "--broker-addr", a.brokerAddr, "--data-dir", filepath.Join(c.dir, "broker"))
 	if err := a.broker.start(ctx); err != nil {
 		return err
@@ -61,7 +63,8 @@ func (a *arena) assemble(ctx context.Context) error {
 	common := []string{"--brokers", a.brokerAddr, "--partitions", fmt.Sprint(partitions)}
 	for n := range 2 {
 		name := fmt.Sprint("processor-", n+1)
-		p := c.process(name, append([]string{"processor", "--metrics-addr", "127.0.0.1:0", "--slots-fast", "200", "--slots-heavy", "200",
+		p := c.process(name, append([]string{"processor", "--metrics-addr", "127.0.0.1:0", "--slots-fast", "200",
+			"--slots-heavy", "200",
 			"--session-timeout", "6s", "--debug-services", "--data-dir", filepath.Join(c.dir, name)}, common...)...)
 		a.processors = append(a.processors, p)
 		if err := p.start(ctx); err != nil {
@@ -74,13 +77,10 @@ func (a *arena) assemble(ctx context.Context) error {
 	if err := a.fill(ctx); err != nil {
 		return err
 	}
-	for n := range c.notifiers {
-		addr, err := freeAddress(ctx)
-		if err != nil {
-			return err
-		}
+	for n, addr := range free[1:] {
 		name := fmt.Sprint("notifier-", n+1)
-		p := c.process(name, append([]string{"notifier", "--notifier-addr", addr, "--data-dir", filepath.Join(c.dir, name)}, common...)...)
+		p := c.process(name, append([]string{"notifier", "--notifier-addr", addr, "--data-dir", filepath.Join(c.dir, name)},
+			common...)...)
 		a.notifiers, a.addresses = append(a.notifiers, p), append(a.addresses, addr)
 		if err := p.start(ctx); err != nil {
 			return err
@@ -184,7 +184,8 @@ func (a *arena) inflict(ctx context.Context, f fault) error {
 	}
 	a.sample()
 	accepted, _ := a.load.counts()
-	fmt.Printf("%s  %-14s hits %6d in %.1f s, %3d%% of the clients back after %.1f s, %d tasks sent\n", time.Now().UTC().Format("15:04:05"),
+	fmt.Printf("%s  %-14s hits %6d in %.1f s, %3d%% of the clients back after %.1f s, %d tasks sent\n",
+		time.Now().UTC().Format("15:04:05"),
 		f.name, hits, struck.Seconds(), share, (time.Since(began) - struck).Seconds(), accepted)
 	program.Pause(ctx, time.Duration(500+a.random.IntN(1500))*time.Millisecond)
 	return nil

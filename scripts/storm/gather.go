@@ -22,7 +22,8 @@ func (a *arena) gather() (watched []task) {
 		}
 		w := wish{user: userName(n % a.config.users), since: "now"}
 		if n%10 == 7 {
-			t := task{user: w.user, id: fmt.Sprint("watched-", n), name: "progress", input: map[string]any{"steps": 40, "step_ms": 150}}
+			t := task{user: w.user, id: fmt.Sprint("watched-", n), name: "progress",
+				input: map[string]any{"steps": 40, "step_ms": 150}}
 			watched, w.task = append(watched, t), t.id
 		}
 		a.watch(fmt.Sprint("client-", n), n+n/a.config.users, w)
@@ -59,7 +60,8 @@ func (a *arena) latecomers(with int) {
 func (a *arena) watch(name string, number int, what wish) *watcher {
 	via := a.config.vias[number%len(a.config.vias)]
 	w := &watcher{
-		wish: what, name: name, via: via, open: transports()[via], dial: new(net.Dialer).DialContext, arena: a, seed: a.seed, closes: map[int]int{},
+		wish: what, name: name, via: via, open: transports()[via], dial: new(net.Dialer).DialContext, arena: a, seed: a.seed,
+		closes: map[int]int{},
 		random: rand.New(rand.NewPCG(a.config.seed, uint64(1000+len(a.watchers)))),
 	}
 	a.watchers = append(a.watchers, w)

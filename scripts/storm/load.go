@@ -40,7 +40,8 @@ const maxOpen = 5000
 func newLoad(broker string) (*load, error) {
 	keyed := kgo.StickyKeyPartitioner(nil)
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.RecordPartitioner(chosen{keyed}), kgo.ProducerLinger(0),
-		kgo.MaxBufferedRecords(maxOpen), kgo.RecordDeliveryTimeout(time.Minute), kgo.ProducerBatchCompression(kgo.NoCompression()))
+		kgo.MaxBufferedRecords(maxOpen), kgo.RecordDeliveryTimeout(time.Minute),
+		kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return nil, fmt.Errorf("make the load's client: %w", err)
 	}
@@ -147,7 +148,8 @@ func flood(user string, round, count int) []task {
 	text := strings.Repeat("0123456789abcdef", 512)
 	tasks := make([]task, count)
 	for n := range tasks {
-		tasks[n] = task{user: user, id: fmt.Sprint("flood-", round, "-", n), name: "echo", input: map[string]any{"text": text}}
+		tasks[n] = task{user: user, id: fmt.Sprint("flood-", round, "-", n), name: "echo",
+			input: map[string]any{"text": text}}
 	}
 	return tasks
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"path/filepath"
 	"sync"
 
@@ -21,7 +19,8 @@ type process struct {
 }
 
 func (c *config) process(name string, args ...string) *process {
-	return &process{name: name, binary: c.binary, args: append(args, "--log-format", "json"), logFile: filepath.Join(c.dir, name+".log")}
+	return &process{name: name, binary: c.binary, args: append(args, "--log-format", "json"),
+		logFile: filepath.Join(c.dir, name+".log")}
 }
 
 // start runs the process and waits for the line by which it says that it
@@ -59,15 +58,4 @@ func (p *process) resident() int64 {
 		return program.Resident(now.PID())
 	}
 	return 0
-}
-
-// freeAddress is one that was free a moment ago: a process that is killed has to
-// come back where its clients look for it.
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }

@@ -167,7 +167,8 @@ func (w *walk) end() {
 		case f.Kind == "progress" && later:
 			w.superseded++
 		default:
-			w.note(&w.missing, "%s (%s %s of %s, record %d/%d) did not come", f.EventID, f.Kind, f.Status, f.TaskID, f.partition, f.offset)
+			w.note(&w.missing, "%s (%s %s of %s, record %d/%d) did not come", f.EventID, f.Kind, f.Status, f.TaskID, f.partition,
+				f.offset)
 		}
 	}
 }

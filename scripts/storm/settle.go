@@ -91,13 +91,16 @@ func (w *watcher) expected(h *history) []fact {
 // report prints what happened and returns how many things are wrong.
 func (a *arena) report(o *outcome) (wrong int) {
 	accepted, _ := a.load.counts()
-	fmt.Printf("\nlog: %d tasks, %d events that count, %d records that do not\n", accepted, o.history.events, o.history.stale)
-	fmt.Printf("clients: %d, of which %d are not as they must be; notifier at most %d MiB\n", len(a.watchers), o.watchers, a.peak>>20)
+	fmt.Printf("\nlog: %d tasks, %d events that count, %d records that do not\n", accepted, o.history.events,
+		o.history.stale)
+	fmt.Printf("clients: %d, of which %d are not as they must be; notifier at most %d MiB\n", len(a.watchers), o.watchers,
+		a.peak>>20)
 	for _, via := range a.config.vias {
 		fmt.Printf("  by %-6s %9d messages\n", via, o.byVia[via])
 	}
 	fmt.Printf("messages %d, output merged %d, progress superseded %d\n", o.got, o.merged, o.superseded)
-	fmt.Printf("missing %d, twice %d, out of order %d, foreign %d, garbled %d\n", o.missing, o.twice, o.disordered, o.foreign, o.garbled)
+	fmt.Printf("missing %d, twice %d, out of order %d, foreign %d, garbled %d\n", o.missing, o.twice, o.disordered,
+		o.foreign, o.garbled)
 	for n, text := range o.examples {
 		if n == 20 {
 			fmt.Printf("  and %d more\n", len(o.examples)-n)

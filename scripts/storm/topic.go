@@ -51,7 +51,7 @@ func (h *history) take(fold checker.Fold, r *kgo.Record) error {
 	if !stamped {
 		return fmt.Errorf("record %d/%d of %s has no stamp", r.Partition, r.Offset, r.Topic)
 	}
-	if verdict, _ := fold.Take(stamp); verdict != checker.Counts {
+	if verdict, _ := fold.Take(stamp, r.Timestamp); verdict != checker.Counts {
 		h.stale++
 		return nil
 	}

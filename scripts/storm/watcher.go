@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -130,7 +131,7 @@ func (w *watcher) left(err error) {
 	switch {
 	case errors.As(err, &closed):
 		w.closes[closed.Code]++
-		if closed.Code != 1001 && closed.Code != 1006 && closed.Code != 1011 && closed.Code != 4008 {
+		if !slices.Contains([]int{1001, 1006, 1011, 1013, 4008}, closed.Code) {
 			w.wrong("closed with %d %s", closed.Code, closed.Text)
 		}
 	case errors.As(err, &refused):
@@ -194,7 +195,7 @@ func (w *watcher) entry(m *said) entry {
 
 // kind is the text without a copy for every entry.
 func kind(text string) string {
-	for _, known := range []string{"state", "progress", "output", "usage", "log"} {
+	for _, known := range []string{"state", "progress", "output", "usage", "log", "reset"} {
 		if text == known {
 			return known
 		}

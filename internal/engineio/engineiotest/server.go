@@ -1,6 +1,5 @@
-// Package engineiotest runs Engine.IO servers in memory for tests: without
-// sockets of the system, so that in a [testing/synctest] bubble heartbeats and
-// timeouts take no time and come in an order that is always the same.
+// Package engineiotest runs Engine.IO servers in memory for tests: without sockets of the system, so that in a
+// [testing/synctest] bubble heartbeats and timeouts take no time and come in an order that is always the same.
 package engineiotest
 
 import (
@@ -66,8 +65,16 @@ func (s *Server) Try(ctx context.Context, method, target string, body io.Reader)
 	return answer.StatusCode, string(all), err
 }
 
-// Dial opens a WebSocket. Where the server refuses, the answer's status is given
-// instead.
+// Get sends a request and gives the answer while its body is still to be read, which the caller closes.
+func (s *Server) Get(ctx context.Context, target string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://memory"+target, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.client.Do(r)
+}
+
+// Dial opens a WebSocket. Where the server refuses, the answer's status is given instead.
 func (s *Server) Dial(target string) (ws *websocket.Conn, status int) {
 	s.t.Helper()
 	dialer := websocket.Dialer{NetDialContext: s.lines.dial}

@@ -180,8 +180,7 @@ func (k *Socket) WantsBytes(data ...byte) {
 	}
 }
 
-// Closed reads to the end and says how the server closed; texts before that are
-// passed over.
+// Closed reads to the end and says how the server closed; texts before that are passed over.
 func (k *Socket) Closed() (code int, reason string) {
 	k.t.Helper()
 	for {

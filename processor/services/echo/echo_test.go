@@ -12,15 +12,15 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"github.com/aiecs/tasklane/internal/rapidtest"
 	"github.com/aiecs/tasklane/processor"
 	"github.com/aiecs/tasklane/processor/processortest"
 	"github.com/aiecs/tasklane/schemas"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, rapidtest.Checks) }
 
 // bench runs tasks of the service and keeps what they report.
 type bench struct {
@@ -37,7 +37,8 @@ func (b *bench) run(ctx context.Context, name, input string) (any, error) {
 	if !ok {
 		handler = b.service.Execute
 	}
-	task := &schemas.Task{TaskID: "t", UserID: "u", TaskName: name, Mode: Mode, Service: Name, InputData: jsontext.Value(input)}
+	task := &schemas.Task{TaskID: "t", UserID: "u", TaskName: name, Mode: Mode, Service: Name,
+		InputData: jsontext.Value(input)}
 	return handler(ctx, processor.NewContext(task, "fast", b.attempt, func(_ context.Context, e *schemas.Event) error {
 		b.events = append(b.events, e)
 		return b.report
@@ -125,7 +126,8 @@ func TestWaitingStopsWithTheContext(t *testing.T) {
 func TestNoWaitStillStops(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(processor.ErrHandedOver)
-	for name, input := range map[string]string{"sleep": `{"ms":0}`, "progress": `{"steps":1000000}`, "stream": `{"pieces":1000000}`} {
+	for name, input := range map[string]string{"sleep": `{"ms":0}`, "progress": `{"steps":1000000}`,
+		"stream": `{"pieces":1000000}`} {
 		b := newBench(Options{})
 		if _, err := b.run(ctx, name, input); !errors.Is(err, processor.ErrHandedOver) || len(b.events) > 0 {
 			t.Errorf("%s: got %v and %d reports", name, err, len(b.events))
@@ -156,7 +158,8 @@ func TestProgressCountsUp(t *testing.T) {
 		last := 0.0
 		for i, e := range b.events {
 			p := e.Progress
-			if e.Kind != schemas.KindProgress || p.Current != int64(i+1) || p.Total != steps || p.Unit != "steps" || p.Percent <= last {
+			if e.Kind != schemas.KindProgress || p.Current != int64(i+1) || p.Total != steps || p.Unit != "steps" ||
+				p.Percent <= last {
 				t.Fatalf("report %d: %+v", i, p)
 			}
 			last = p.Percent
@@ -182,7 +185,8 @@ func TestStreamSendsWhatItReturns(t *testing.T) {
 			sent.WriteString(e.Output.Text)
 		}
 		r := got.(Streamed)
-		if r.Pieces != int64(pieces) || len(b.events) != pieces || len(r.Text) > maxStreamed || !strings.HasPrefix(sent.String(), r.Text) {
+		if r.Pieces != int64(pieces) || len(b.events) != pieces || len(r.Text) > maxStreamed ||
+			!strings.HasPrefix(sent.String(), r.Text) {
 			t.Errorf("%d pieces: result %d, %d reports, %d bytes", pieces, r.Pieces, len(b.events), len(r.Text))
 		}
 		if r.Truncated != (sent.Len() > len(r.Text)) || r.Truncated != (pieces == 10_000) {
@@ -229,8 +233,24 @@ func TestFailCountsAttempts(t *testing.T) {
 			if err == nil || err.Error() != "failed as told" {
 				t.Errorf("an empty message: got %v", err)
 			}
-		case c.want == "" && (err != nil || got != (Recovered{c.attempt})), c.want != "" && (err == nil || err.Error() != c.want):
+		case c.want == "" && (err != nil || got != (Recovered{c.attempt})),
+			c.want != "" && (err == nil || err.Error() != c.want):
 			t.Errorf("%s, attempt %d: got %v, %v", c.input, c.attempt, got, err)
+		}
+	}
+}
+
+// TestFailAsAnUpstream: what a provider would have answered, retryable or not.
+func TestFailAsAnUpstream(t *testing.T) {
+	for _, input := range []string{`{"upstream":{"name":"p","status":429,"kind":"rate_limited"}}`,
+		`{"upstream":{"name":"p","status":429,"kind":"rate_limited"},"retryable":true}`} {
+		b := newBench(Options{})
+		b.attempt = 1
+		_, err := b.run(t.Context(), "fail", input)
+		var upstream *processor.UpstreamError
+		want := schemas.Upstream{Name: "p", Status: 429, Kind: "rate_limited"}
+		if !errors.As(err, &upstream) || upstream.Upstream != want || err.Error() != "failed as told" {
+			t.Errorf("%s: %+v, %v", input, upstream, err)
 		}
 	}
 }
@@ -273,7 +293,8 @@ func TestExitEndsTheProcess(t *testing.T) {
 		attempt int
 		want    []int
 	}{
-		{`{}`, 1, []int{1}}, {`{}`, 7, []int{1}}, {`{"code": 0}`, 1, []int{0}}, {`{"code": 137, "times": 2}`, 2, []int{137}}, {`{"times": 2}`, 3, nil},
+		{`{}`, 1, []int{1}}, {`{}`, 7, []int{1}}, {`{"code": 0}`, 1, []int{0}}, {`{"code": 137, "times": 2}`, 2, []int{137}},
+		{`{"times": 2}`, 3, nil},
 	} {
 		var codes []int
 		b := newBench(Options{Exit: func(code int) { codes = append(codes, code) }})

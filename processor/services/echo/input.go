@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aiecs/tasklane/processor"
+	"github.com/aiecs/tasklane/schemas"
 )
 
 // Bounds of the input.
@@ -33,6 +34,8 @@ type input struct {
 	Times     *int64  `json:"times"`
 	Retryable bool    `json:"retryable"`
 	Code      *int64  `json:"code"`
+	// Upstream is what another system answered, as fail has it.
+	Upstream *schemas.Upstream `json:"upstream"`
 
 	Rest jsontext.Value `json:",embed"`
 }
@@ -61,7 +64,9 @@ func (in *input) Validate() error {
 }
 
 // method is a task of the service; example is shown to who sent wrong input.
-func method[Out any](example string, do func(context.Context, *processor.Context, input) (Out, error)) processor.Handler {
+func method[Out any](
+	example string, do func(context.Context, *processor.Context, input) (Out, error),
+) processor.Handler {
 	handler := processor.Method(do)
 	return func(ctx context.Context, c *processor.Context) (any, error) {
 		result, err := handler(ctx, c)

@@ -33,13 +33,13 @@ func New(opts Options) processor.Service {
 	}
 	methods := map[string]processor.Handler{
 		"echo":     echo,
-		"sleep":    method(`{"ms": 1000}`, sleep),
-		"progress": method(`{"steps": 10, "step_ms": 200}`, progress),
-		"stream":   method(`{"pieces": 10, "piece_ms": 200}`, stream),
-		"fail":     method(`{"message": "no luck", "times": 2, "retryable": true}`, fail),
-		"hang":     method(`{"ms": 60000}`, hang),
-		"panic":    method(`{"message": "out of luck"}`, panics),
-		"exit":     method(`{"code": 1, "times": 1}`, exit(opts.Exit)),
+		"sleep":    method(sleepExample, sleep),
+		"progress": method(progressExample, progress),
+		"stream":   method(streamExample, stream),
+		"fail":     method(failExample, fail),
+		"hang":     method(hangExample, hang),
+		"panic":    method(panicExample, panics),
+		"exit":     method(exitExample, exit(opts.Exit)),
 	}
 	generic := execute(methods)
 	if opts.TraceFile != "" {
@@ -48,15 +48,17 @@ func New(opts Options) processor.Service {
 		}
 		generic = traced(opts.TraceFile, generic)
 	}
-	return processor.Service{Mode: Mode, Name: Name, Methods: methods, Execute: generic}
+	return processor.Service{
+		Mode: Mode, Name: Name, Version: "1", Description: "Waits, reports, streams, fails, panics and exits as it is told.",
+		Methods: methods, Execute: generic, Schemas: taskSchemas(),
+	}
 }
 
 // echo returns input_data as it came.
 func echo(_ context.Context, c *processor.Context) (any, error) {
-	if input := c.Task().InputData; len(input) > 0 && input.Kind() != jsontext.KindNull {
-		return input, nil
-	}
-	return jsontext.Value("{}"), nil
+	input := jsontext.Value("{}")
+	err := c.Input(&input)
+	return input, err
 }
 
 // Reply is the answer to a task name that the service does not have.
@@ -76,7 +78,8 @@ func execute(methods map[string]processor.Handler) processor.Handler {
 		if err != nil {
 			return nil, err
 		}
-		note := "there is no task \"" + c.Task().TaskName + "\", so input_data came back; there are " + strings.Join(names, ", ")
+		note := "there is no task \"" + c.Task().TaskName + "\", so input_data came back; there are " +
+			strings.Join(names, ", ")
 		return &Reply{Echo: input, Note: note}, nil
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/aiecs/tasklane/internal/datadir"
 	"github.com/aiecs/tasklane/processor"
 )
 
@@ -43,7 +44,7 @@ func trace(file string, c *processor.Context) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := datadir.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ func fail(_ context.Context, c *processor.Context, in input) (Recovered, error) 
 		message = "failed as told"
 	}
 	err := errors.New(message)
+	if in.Upstream != nil {
+		err = &processor.UpstreamError{Upstream: *in.Upstream, Err: err}
+	}
 	if in.Retryable {
 		err = processor.Retryable(err)
 	}

@@ -19,7 +19,8 @@ type english struct {
 }
 
 func newEnglish(l *lexicon, emoji map[rune]float64) *english {
-	e := &english{vader: govader.NewSentimentIntensityAnalyzer(), words: map[string]struct{}{}, phrases: l.words, emoji: emoji}
+	e := &english{vader: govader.NewSentimentIntensityAnalyzer(), words: map[string]struct{}{}, phrases: l.words,
+		emoji: emoji}
 	for word := range e.vader.Lexicon {
 		e.words[word] = struct{}{}
 	}

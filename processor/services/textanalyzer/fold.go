@@ -47,7 +47,8 @@ func foldRune(r rune) rune {
 }
 
 func foldLatin(r rune) rune {
-	const plain = "aàáâãäåāăąǎ cçćĉċč dďđ eèéêëēĕėęě gĝğġģ hĥħ iìíîïĩīĭįıǐ jĵ kķ lĺļľŀł nñńņňŉ oòóôõöøōŏőǒơ rŕŗř sśŝşšș tţťŧț uùúûüũūŭůűųǔư wŵ yýÿŷ zźżž"
+	const plain = "aàáâãäåāăąǎ cçćĉċč dďđ eèéêëēĕėęě gĝğġģ hĥħ iìíîïĩīĭįıǐ jĵ kķ lĺļľŀł nñńņňŉ oòóôõöøōŏőǒơ rŕŗř sśŝşšș " +
+		"tţťŧț uùúûüũūŭůűųǔư wŵ yýÿŷ zźżž"
 	if r >= 0x1EA0 { // Vietnamese, letter by letter in pairs of cases
 		return foldVietnamese(r)
 	}

@@ -79,7 +79,8 @@ func FuzzAnalyze(f *testing.F) {
 
 func TestAnyMixtureIsAnalyzed(t *testing.T) {
 	lib := testLibrary(t)
-	pieces := []string{"not", "good", "l'", "不", "好", "좋", "않", "😍", "!", "…", ".", ",", " ", "\n", "\n\n", "@", "$", "1", "é", "e\u0301", "ı", "İ", "ß", "ﬁ", "ـ", "\u200d", "\ufe0f", "http://", "но", "a", "𝐚", "\xff"}
+	pieces := []string{"not", "good", "l'", "不", "好", "좋", "않", "😍", "!", "…", ".", ",", " ", "\n", "\n\n", "@", "$", "1",
+		"é", "e\u0301", "ı", "İ", "ß", "ﬁ", "ـ", "\u200d", "\ufe0f", "http://", "но", "a", "𝐚", "\xff"}
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 60).Draw(t, "pieces"), "")
 		everything(t.Context(), t, lib, text)
@@ -88,7 +89,8 @@ func TestAnyMixtureIsAnalyzed(t *testing.T) {
 
 func TestFoldIsIdempotentAndDropsAccents(t *testing.T) {
 	for in, want := range map[string]string{
-		"déçu": "decu", "de\u0301c\u0327u": "decu", "żółć": "zołc", "ёлка": "елка", "إلى": "الي", "straße": "straße", "çığ": "cig", "việt": "viet",
+		"déçu": "decu", "de\u0301c\u0327u": "decu", "żółć": "zołc", "ёлка": "елка", "إلى": "الي", "straße": "straße",
+		"çığ": "cig", "việt": "viet",
 	} {
 		want = strings.ReplaceAll(want, "ł", "l")
 		if got := fold(in); got != want {
@@ -133,9 +135,11 @@ func TestListsAreClean(t *testing.T) {
 
 func TestParserNamesTheLine(t *testing.T) {
 	for text, want := range map[string]string{
-		"word": "line 1", "[stop]\nthe\n[nonsense]": "line 3: unknown section", "[positive]\n9: good": "line 2", "[positive]\nx: good": "number from 0 to 4",
+		"word": "line 1", "[stop]\nthe\n[nonsense]": "line 3: unknown section", "[positive]\n9: good": "line 2",
+		"[positive]\nx: good": "number from 0 to 4",
 	} {
-		if _, err := parseLexicon("xx", text); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "xx") {
+		if _, err := parseLexicon("xx", text); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "xx") {
 			t.Errorf("%q: got %v, want %q in it", text, err, want)
 		}
 	}
@@ -158,11 +162,16 @@ func FuzzParseLexicon(f *testing.F) {
 }
 
 func BenchmarkAnalyzeText(b *testing.B) {
-	const english = "The kettle boils in under two minutes and looks lovely on the counter, but the lid is a little flimsy and the cord could be longer. " +
-		"I have used it every morning for three months now and it still works well. The support team answered within a day, so I would buy it again. Recommended!"
-	const german = "Der Wasserkocher kocht in weniger als zwei Minuten und sieht schön aus, aber der Deckel wackelt etwas und das Kabel könnte länger sein. " +
-		"Ich benutze ihn seit drei Monaten jeden Morgen und er funktioniert noch immer gut. Der Kundendienst hat schnell geantwortet, ich empfehle ihn."
-	for name, text := range map[string]string{"en": english, "de": german, "zh": strings.Repeat("酒店非常漂亮，服务员很热情，早餐也很好吃。", 5), "1MiB": strings.Repeat(english+" ", 1<<20/(len(english)+1))} {
+	const english = "The kettle boils in under two minutes and looks lovely on the counter, but the lid is a little " +
+		"flimsy and the cord could be longer. " +
+		"I have used it every morning for three months now and it still works well. The support team answered within a " +
+		"day, so I would buy it again. Recommended!"
+	const german = "Der Wasserkocher kocht in weniger als zwei Minuten und sieht schön aus, aber der Deckel wackelt " +
+		"etwas und das Kabel könnte länger sein. " +
+		"Ich benutze ihn seit drei Monaten jeden Morgen und er funktioniert noch immer gut. Der Kundendienst hat schnell " +
+		"geantwortet, ich empfehle ihn."
+	for name, text := range map[string]string{"en": english, "de": german,
+		"zh": strings.Repeat("酒店非常漂亮，服务员很热情，早餐也很好吃。", 5), "1MiB": strings.Repeat(english+" ", 1<<20/(len(english)+1))} {
 		b.Run(name, func(b *testing.B) {
 			run := New().Methods["analyze_text"]
 			task := taskOf(b, "analyze_text", textOf(text), nil)

@@ -7,13 +7,13 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"go.uber.org/goleak"
 
+	"github.com/aiecs/tasklane/internal/rapidtest"
 	"github.com/aiecs/tasklane/processor"
 	"github.com/aiecs/tasklane/schemas"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, rapidtest.Checks) }
 
 // sharedLibrary is read once for all tests; it is immutable.
 var sharedLibrary = sync.OnceValues(loadLibrary)

@@ -65,7 +65,8 @@ func TestSummaryKeepsOrderAndWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "The bridge was built in 1901. The bridge carries trains and the bridge carries cars! Trains cross the bridge every 3.5 minutes."
+	want := "The bridge was built in 1901. The bridge carries trains and the bridge carries cars! Trains " +
+		"cross the bridge every 3.5 minutes."
 	if got != want {
 		t.Errorf("got %q", got)
 	}

@@ -72,7 +72,8 @@ func (lib *library) detect(tokens []token) detection {
 func (lib *library) knownLatin(tokens []token) int {
 	n := 0
 	for _, t := range tokens {
-		if r, _ := utf8.DecodeRuneInString(t.text); t.kind == wordToken && scriptOf(r) == latin && lib.evidence.count(t.text, map[string]float64{}) {
+		if r, _ := utf8.DecodeRuneInString(t.text); t.kind == wordToken && scriptOf(r) == latin &&
+			lib.evidence.count(t.text, map[string]float64{}) {
 			n++
 		}
 	}

@@ -11,7 +11,8 @@ func TestDetectSaysUncertain(t *testing.T) {
 	lib := testLibrary(t)
 	for _, text := range []string{
 		"12345 67,89", "😀😀😀", "👍", "...!?", "ok", "Pizza", "iPhone 15 Pro", "la", "x", "asdf qwer zxcv uiop hjkl",
-		"https://example.com/some/english/words/and/the/path", "info@example.com", "@someone @else", "A1 B2 C3", "éé", "好", "あ", "가",
+		"https://example.com/some/english/words/and/the/path", "info@example.com", "@someone @else", "A1 B2 C3", "éé", "好",
+		"あ", "가",
 		"I love this product so much 本当に素晴らしい製品だと思いますありがとう",
 		"This is the house that we have. Das ist das Haus, das wir nicht haben.",
 		"fhqwhgads blorptang snerfle grumbix", "—", "\u200b\u200b", "💯 100%",

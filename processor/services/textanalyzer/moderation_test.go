@@ -63,13 +63,18 @@ func TestModerationLeavesHarmlessTextAlone(t *testing.T) {
 	for _, text := range []string{
 		"The trains to Scunthorpe and Penistone leave from Middlesex.", "Essex, Sussex and Cockfosters are nice to visit.",
 		"A classic analysis of the assassin's passage in the grass.", "Our cocktail hour has shiitake and a cup of Assam.",
-		"This app is a killer deal, we had time to kill.", "Can you shoot a video of the shuttlecock?", "The great tits and blue tits are back in the garden.",
-		"My Maine Coon loves the new basket.", "The suicide prevention line is open day and night.", "Dick van Dyke was wonderful in it.",
-		"The die is cast and the dyke march is on Saturday.", "He bombed the test but it is fine.", "We sell drugstore cosmetics and weed killer.",
+		"This app is a killer deal, we had time to kill.", "Can you shoot a video of the shuttlecock?",
+		"The great tits and blue tits are back in the garden.",
+		"My Maine Coon loves the new basket.", "The suicide prevention line is open day and night.",
+		"Dick van Dyke was wonderful in it.",
+		"The die is cast and the dyke march is on Saturday.", "He bombed the test but it is fine.",
+		"We sell drugstore cosmetics and weed killer.",
 		"Der dicke Hund und die Wanne sind im Bad.", "Er ist mit dem Rad zum Essex-Platz gefahren, die Fahrt war gut.",
 		"Mi hermano come un bocadillo de pollo en la playa.", "La négociation a été un succès, les bitumes sont chers.",
-		"Оскорблять никого не нужно, всё хорошо.", "Он подписал контракт и застраховал машину.", "这部电影很好看，我们都很喜欢。", "必死で頑張って仕事をしました。",
-		"이 가게는 정말 좋아요.", "Order 4455 55 a5 t17 costs $5.00 at 10:30!", "mail b1tch@example.com is only an address", "a b c d e f g", "",
+		"Оскорблять никого не нужно, всё хорошо.", "Он подписал контракт и застраховал машину.", "这部电影很好看，我们都很喜欢。",
+		"必死で頑張って仕事をしました。",
+		"이 가게는 정말 좋아요.", "Order 4455 55 a5 t17 costs $5.00 at 10:30!", "mail b1tch@example.com is only an address",
+		"a b c d e f g", "",
 	} {
 		if got, matches := moderated(t, text); len(got) > 0 {
 			t.Errorf("%q: got %v %v", text, got, matches)

@@ -53,11 +53,13 @@ func readRequest(c *processor.Context) (*request, error) {
 	r := &request{text: text, language: language, sentences: defaultSentences}
 	if input.Sentences != nil {
 		if r.sentences = *input.Sentences; r.sentences < 1 || r.sentences > maxSentences {
-			return nil, processor.Invalid("sentences", fmt.Sprintf("is %d; send a number from 1 to %d", r.sentences, maxSentences))
+			return nil, processor.Invalid("sentences",
+				fmt.Sprintf("is %d; send a number from 1 to %d", r.sentences, maxSentences))
 		}
 	}
 	if options.Model != "" {
-		r.note = fmt.Sprintf("no model was asked: this service works from its own word lists, so context.model %q has no effect", options.Model)
+		r.note = fmt.Sprintf("no model was asked: this service works from its own word lists, so "+
+			"context.model %q has no effect", options.Model)
 	}
 	return r, nil
 }
@@ -103,7 +105,8 @@ func readLanguage(s string) (string, error) {
 		return "", nil
 	}
 	if len(primary) != 2 || primary[0] < 'a' || primary[0] > 'z' || primary[1] < 'a' || primary[1] > 'z' {
-		problem := fmt.Sprintf(`%q is no ISO 639-1 code; send one like "en" or "pt-BR", or leave it out to have it detected`, s)
+		problem := fmt.Sprintf(`%q is no ISO 639-1 code; send one like "en" or "pt-BR", or leave it out to have it detected`,
+			s)
 		return "", &processor.InputError{Member: "context.language", Problem: problem}
 	}
 	return primary, nil

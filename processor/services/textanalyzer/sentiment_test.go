@@ -16,7 +16,8 @@ func scoreOf(t *testing.T, code, text string) Sentiment {
 func TestNegationTurnsSentiment(t *testing.T) {
 	for _, c := range []struct{ code, text, want string }{
 		{"en", "not good", "negative"}, {"en", "It does not work", "negative"}, {"en", "no problems", "positive"},
-		{"de", "nicht gut", "negative"}, {"de", "Das gefällt mir gar nicht", "negative"}, {"de", "nicht schlecht", "positive"},
+		{"de", "nicht gut", "negative"}, {"de", "Das gefällt mir gar nicht", "negative"},
+		{"de", "nicht schlecht", "positive"},
 		{"de", "toll und nicht teuer", "positive"}, {"de", "funktioniert nicht", "negative"},
 		{"fr", "ce n'est pas bon", "negative"}, {"fr", "pas mal", "positive"}, {"fr", "je n'aime pas", "negative"},
 		{"es", "no es bueno", "negative"}, {"es", "no, es muy bueno", "positive"}, {"it", "non è buono", "negative"},
@@ -35,9 +36,11 @@ func TestNegationTurnsSentiment(t *testing.T) {
 
 func TestNeighboursChangeTheScore(t *testing.T) {
 	for _, c := range []struct{ code, less, more string }{
-		{"en", "It is good.", "It is very good!!!"}, {"de", "Das ist gut.", "Das ist sehr gut!"}, {"de", "Das ist etwas gut.", "Das ist gut."},
+		{"en", "It is good.", "It is very good!!!"}, {"de", "Das ist gut.", "Das ist sehr gut!"},
+		{"de", "Das ist etwas gut.", "Das ist gut."},
 		{"es", "Es bueno.", "Es muy bueno."}, {"ru", "Это хорошо.", "Это ОЧЕНЬ хорошо!"}, {"zh", "好", "非常好"},
-		{"fr", "C'est bon mais cher.", "C'est cher mais bon."}, {"it", "È bello", "È bello 😍"}, {"en", "Fine, I guess 😢", "Fine, I guess ❤️"},
+		{"fr", "C'est bon mais cher.", "C'est cher mais bon."}, {"it", "È bello", "È bello 😍"},
+		{"en", "Fine, I guess 😢", "Fine, I guess ❤️"},
 	} {
 		if less, more := scoreOf(t, c.code, c.less), scoreOf(t, c.code, c.more); less.Score >= more.Score {
 			t.Errorf("%q has %.2f, %q has %.2f", c.less, less.Score, c.more, more.Score)
@@ -60,7 +63,8 @@ func TestSentimentOfEmojiAlone(t *testing.T) {
 func TestSentimentWithoutAccents(t *testing.T) {
 	for _, c := range []struct{ code, as, like string }{
 		{"de", "schones Zimmer", "schönes Zimmer"}, {"es", "comodo y fantastico", "cómodo y fantástico"},
-		{"fr", "tres de\u0301c\u0327u", "très déçu"}, {"pl", "swietny hotel", "świetny hotel"}, {"tr", "cok guzel", "çok güzel"},
+		{"fr", "tres de\u0301c\u0327u", "très déçu"}, {"pl", "swietny hotel", "świetny hotel"},
+		{"tr", "cok guzel", "çok güzel"},
 		{"ar", "مُمْتَاز", "ممتاز"}, {"ru", "надёжный", "надежный"},
 	} {
 		if a, b := scoreOf(t, c.code, c.as), scoreOf(t, c.code, c.like); a.Label != b.Label || a.Label == "neutral" {

@@ -28,7 +28,11 @@ func New() processor.Service {
 		"moderate":          s.handler(moderate),
 		"summarize":         s.handler(summarize),
 	}
-	return processor.Service{Mode: Mode, Name: Name, Methods: methods, Execute: s.execute(methods)}
+	return processor.Service{
+		Mode: Mode, Name: Name, Version: "1",
+		Description: "Says the language, sentiment and keywords of texts, summarizes and moderates them, without a model.",
+		Methods:     methods, Execute: s.execute(methods), Schemas: taskSchemas(),
+	}
 }
 
 type service struct {
@@ -81,7 +85,8 @@ func (w *work) code() string { return w.language.Guess }
 func (w *work) found() Language {
 	l := Language{Code: w.language.Code, Confidence: w.language.Confidence, Note: w.request.note}
 	if given := w.request.language; given != "" && !w.lexicons[given].sentimental() {
-		l.Note = strings.TrimPrefix(l.Note+fmt.Sprintf("; there is no sentiment lexicon for %q, only emoji counted", given), "; ")
+		missing := fmt.Sprintf("; there is no sentiment lexicon for %q, only emoji counted", given)
+		l.Note = strings.TrimPrefix(l.Note+missing, "; ")
 	}
 	return l
 }

@@ -64,7 +64,8 @@ func TestResultsOnTheWire(t *testing.T) {
 		}
 	}
 	m, err := run(t, "moderate", textOf("All is well with the garden."), nil)
-	if err != nil || m["flagged"] != false || !reflect.DeepEqual(m["categories"], []any{}) || !reflect.DeepEqual(m["matches"], []any{}) {
+	if err != nil || m["flagged"] != false || !reflect.DeepEqual(m["categories"], []any{}) ||
+		!reflect.DeepEqual(m["matches"], []any{}) {
 		t.Errorf("got %v, %v", m, err)
 	}
 }
@@ -116,7 +117,8 @@ func TestOtherNamesAreAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	note, _ := got["note"].(string)
-	if got["sentiment"] == nil || !strings.Contains(note, `"make_coffee"`) || !strings.Contains(note, "analyze_sentiment, analyze_text, detect_language, extract_keywords, moderate, summarize") {
+	if got["sentiment"] == nil || !strings.Contains(note, `"make_coffee"`) ||
+		!strings.Contains(note, "analyze_sentiment, analyze_text, detect_language, extract_keywords, moderate, summarize") {
 		t.Errorf("got %v", got)
 	}
 	if _, err := run(t, "make_coffee", nil, nil); err == nil || !strings.Contains(err.Error(), "detect_language") {
@@ -127,7 +129,8 @@ func TestOtherNamesAreAnswered(t *testing.T) {
 func TestLanguageOfTheContextWins(t *testing.T) {
 	for _, code := range []string{"de", "DE", "de-AT", "de_CH"} {
 		got, err := run(t, "analyze_text", textOf("super"), map[string]any{"language": code})
-		if err != nil || got["language"] != "de" || got["language_confidence"] != 1.0 || got["sentiment"].(map[string]any)["label"] != "positive" {
+		if err != nil || got["language"] != "de" || got["language_confidence"] != 1.0 ||
+			got["sentiment"].(map[string]any)["label"] != "positive" {
 			t.Errorf("%s: got %v, %v", code, got, err)
 		}
 	}
@@ -136,7 +139,8 @@ func TestLanguageOfTheContextWins(t *testing.T) {
 	if err != nil || !strings.Contains(note, `"sv"`) || !strings.Contains(note, `"gpt-4o"`) {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if got, err := run(t, "detect_language", textOf("Das ist ein schöner Tag"), map[string]any{"language": "auto"}); err != nil || got["language"] != "de" {
+	if got, err := run(t, "detect_language", textOf("Das ist ein schöner Tag"),
+		map[string]any{"language": "auto"}); err != nil || got["language"] != "de" {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
@@ -160,8 +164,10 @@ func TestLongTextsStopWithTheContext(t *testing.T) {
 func TestLargestTexts(t *testing.T) {
 	lib := testLibrary(t)
 	for name, unit := range map[string]string{
-		"one word": "a", "words": "good bad ", "sentences": "It is not very good. ", "dots": ".", "marks": "!?", "kanji": "漢", "zh": "不好吃，很贵。",
-		"letters": "f u c k ", "leet": "$1!3@", "emoji": "😍", "apostrophes": "l'", "spaces": "a       ", "at": "a@", "accents": "e\u0301", "arabic": "وال", "links": "http://a ",
+		"one word": "a", "words": "good bad ", "sentences": "It is not very good. ", "dots": ".", "marks": "!?", "kanji": "漢",
+		"zh":      "不好吃，很贵。",
+		"letters": "f u c k ", "leet": "$1!3@", "emoji": "😍", "apostrophes": "l'", "spaces": "a       ", "at": "a@",
+		"accents": "e\u0301", "arabic": "وال", "links": "http://a ",
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Repeat(unit, MaxTextBytes/len(unit))

@@ -182,7 +182,8 @@ func markKind(text string, i int, r rune, size int) (tokenKind, bool) {
 		return endToken, sentenceDot(text, i+size)
 	case '\n':
 		return endToken, i > 0 && text[i-1] == '\n'
-	case ',', ';', ':', '(', ')', '[', ']', '"', '«', '»', '“', '”', '„', '、', '，', '；', '：', '،', '؛', '–', '—', '「', '」', '/', '|', '·':
+	case ',', ';', ':', '(', ')', '[', ']', '"', '«', '»', '“', '”', '„', '、', '，', '；', '：', '،', '؛', '–', '—', '「', '」',
+		'/', '|', '·':
 		return pauseToken, true
 	}
 	return symbolToken, r > 0x2000 && unicode.IsSymbol(r) && r != '\ufffd' && (r < 0x1F3FB || r > 0x1F3FF)

@@ -82,7 +82,7 @@ func (c *Checker) Event(r *Record) {
 		n.Malformed++
 		return
 	}
-	verdict, gap := c.fold.Take(stamp)
+	verdict, gap := c.fold.Take(stamp, r.Time)
 	c.journal(stamp.Shard).add(r, stamp, verdict == Counts)
 	if gap {
 		n.Gaps++
@@ -93,6 +93,8 @@ func (c *Checker) Event(r *Record) {
 		c.noteStarted(&e, stamp)
 	}
 	switch {
+	case verdict == Ahead:
+		n.Ahead++
 	case verdict == Stale:
 		n.Stale++
 		n.StaleByWorker[e.Worker]++

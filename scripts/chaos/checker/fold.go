@@ -1,5 +1,7 @@
 package checker
 
+import "time"
+
 // Stamp is what the three headers of a journal record say.
 type Stamp struct {
 	Shard string
@@ -39,23 +41,39 @@ const (
 	Counts  Verdict = iota
 	Stale           // of a superseded owner
 	Repeats         // written twice, or too late to count
+	Ahead           // its epoch lies beyond its own time: forged, or a wrong clock's
 )
 
 // State is how far a shard's fold has come.
 type State struct{ Epoch, Seq int64 }
 
+// verdict says what a record of another state is worth that was appended at a
+// time, in Unix milliseconds.
+func (last State) verdict(s State, appended int64) Verdict {
+	switch {
+	case s.Epoch < last.Epoch:
+		return Stale
+	case s.Epoch == last.Epoch && s.Seq <= last.Seq:
+		return Repeats
+	case s.Epoch > last.Epoch && s.Epoch > appended+margin.Milliseconds():
+		return Ahead
+	}
+	return Counts
+}
+
 // Fold is the rule of docs/DELIVERY.md: one (epoch, seq) for every shard.
 type Fold map[string]State
 
-// Take moves the fold by a record. Gap says that it counts and that records of
-// its owner before it are missing.
-func (f Fold) Take(s Stamp) (v Verdict, gap bool) {
+// margin is how far beyond its record's append time an epoch may lie that takes
+// over.
+const margin = 10 * time.Minute
+
+// Take moves the fold by a record that was appended at a time. Gap says that it
+// counts and that records of its owner before it are missing.
+func (f Fold) Take(s Stamp, appended time.Time) (v Verdict, gap bool) {
 	last := f[s.Shard]
-	switch {
-	case s.Epoch < last.Epoch:
-		return Stale, false
-	case s.Epoch == last.Epoch && s.Seq <= last.Seq:
-		return Repeats, false
+	if v := last.verdict(State{s.Epoch, s.Seq}, appended.UnixMilli()); v != Counts {
+		return v, false
 	}
 	f[s.Shard] = State{s.Epoch, s.Seq}
 	if s.Epoch == last.Epoch {

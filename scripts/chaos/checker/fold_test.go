@@ -3,6 +3,7 @@ package checker
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -37,8 +38,11 @@ func TestFoldIsTheRunningMaximum(t *testing.T) {
 				Epoch: rapid.Int64Range(1, 3).Draw(t, "epoch"), Seq: rapid.Int64Range(1, 4).Draw(t, "seq"),
 			}
 			last := highest[s.Shard]
-			above := s.Epoch > last.Epoch || s.Epoch == last.Epoch && s.Seq > last.Seq
-			verdict, gap := fold.Take(s)
+			s.Epoch += margin.Milliseconds()
+			appended := rapid.Int64Range(1, 4).Draw(t, "appended")
+			above := (s.Epoch > last.Epoch || s.Epoch == last.Epoch && s.Seq > last.Seq) &&
+				(s.Epoch == last.Epoch || s.Epoch <= appended+margin.Milliseconds())
+			verdict, gap := fold.Take(s, time.UnixMilli(appended))
 			if above != (verdict == Counts) || (verdict == Stale) != (s.Epoch < last.Epoch) {
 				t.Fatalf("%v after %v: %v", s, last, verdict)
 			}
@@ -77,7 +81,8 @@ func TestReadTask(t *testing.T) {
 			t.Errorf("%s: %v, %v", value, got, ok)
 		}
 	}
-	got, _ := readTask([]byte(`{"task_id":"a","user_id":"u","retry":{"max_attempts":7},"not_before":"2026-01-01T00:00:00Z"}`))
+	got, _ := readTask([]byte(`{"task_id":"a","user_id":"u","retry":{"max_attempts":7},` +
+		`"not_before":"2026-01-01T00:00:00Z"}`))
 	if got.maxAttempts != 7 || got.notBefore.Year() != 2026 {
 		t.Errorf("got %+v", got)
 	}

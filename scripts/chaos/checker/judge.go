@@ -68,7 +68,8 @@ func (c *Checker) judgeAttempts(id identity, l *life) {
 		c.report.breach(Attempts, l.began, "%s lost %d attempts, at most %d may be", id, lost, l.maxLost())
 	}
 	if l.failed > max(0, l.maxAttempts-1) {
-		c.report.breach(Attempts, l.began, "%s was tried again after %d failures, max_attempts is %d", id, l.failed, l.maxAttempts)
+		c.report.breach(Attempts, l.began, "%s was tried again after %d failures, max_attempts is %d", id, l.failed,
+			l.maxAttempts)
 	}
 	if !l.fell.IsZero() {
 		c.report.breach(Attempts, l.fell, "%s: an attempt's number did not rise", id)
@@ -92,7 +93,8 @@ func (c *Checker) judgeLetters() {
 	for at, received := range c.bare {
 		c.report.check(OneEnd, received)
 		if !c.letters[at] {
-			c.report.breach(OneEnd, received, "%s/%d offset %d names no task and has no dead letter", at.topic, at.partition, at.offset)
+			c.report.breach(OneEnd, received, "%s/%d offset %d names no task and has no dead letter", at.topic, at.partition,
+				at.offset)
 		}
 	}
 }
@@ -104,9 +106,11 @@ func (c *Checker) judgeAcks(topic func(lane string) string) {
 		name, ok := c.lanes[place{topic(a.Lane), a.Partition, a.Offset}]
 		switch {
 		case !ok:
-			c.report.breach(Kept, a.At, "%s/%s was acknowledged at %s/%d offset %d and is not there", a.UserID, a.TaskID, a.Lane, a.Partition, a.Offset)
+			c.report.breach(Kept, a.At, "%s/%s was acknowledged at %s/%d offset %d and is not there", a.UserID, a.TaskID, a.Lane,
+				a.Partition, a.Offset)
 		case a.TaskID != "" && name != a.UserID+"/"+a.TaskID:
-			c.report.breach(Kept, a.At, "%s/%s was acknowledged at %s/%d offset %d and %q stands there", a.UserID, a.TaskID, a.Lane, a.Partition, a.Offset, name)
+			c.report.breach(Kept, a.At, "%s/%s was acknowledged at %s/%d offset %d and %q stands there", a.UserID, a.TaskID,
+				a.Lane, a.Partition, a.Offset, name)
 		}
 	}
 }
@@ -116,7 +120,7 @@ func (c *Checker) judgeTrace() {
 	retried := map[work]int{}
 	for id, l := range c.lives {
 		lane, _, _ := strings.Cut(id.shard, "/")
-		retried[work{id.userID, id.taskID, lane}] += l.failed
+		retried[work{id.userID, id.taskID, lane}] += l.failed + l.putOff
 	}
 	for w, starts := range c.starts {
 		c.report.Counters.Executions += len(starts)
@@ -136,7 +140,8 @@ func (c *Checker) judgeWritten(w work, starts []Start) {
 			written = slices.Delete(written, i, i+1)
 			continue
 		}
-		c.report.breach(Attempts, time.UnixMilli(s.AtMS), "%s/%s in %s: attempt %d was executed by process %d and no start of it stands in the log",
+		c.report.breach(Attempts, time.UnixMilli(s.AtMS),
+			"%s/%s in %s: attempt %d was executed by process %d and no start of it stands in the log",
 			w.userID, w.taskID, w.lane, s.Attempt, s.PID)
 	}
 }

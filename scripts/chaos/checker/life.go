@@ -23,9 +23,11 @@ type life struct {
 	running int       // starts that count
 	open    bool      // the last of them has not been answered by another state
 	handed  int       // clean hand-overs
+	putOff  int       // attempts that their service put off
 	failed  int       // attempts after which the task waited for a retry
 	lost    int       // attempts that ended with their worker
 	attempt int       // the last start's number
+	kept    bool      // that was handed over or put off since: the next start may have it too
 	began   time.Time // the first start
 	beginAt int64     // its offset in the journal
 	fell    time.Time // when an attempt's number did not rise
@@ -43,22 +45,40 @@ func (l *life) take(e *event, at time.Time, offset int64) {
 	case e.Kind == "state" && e.Status == "running":
 		l.begin(e, at, offset)
 	case e.Kind == "state" && e.Status == "pending" && l.open:
-		l.open = false
-		if e.Waiting != nil {
-			l.failed++
-		} else {
-			l.handed++
-		}
+		l.pause(e)
 	}
 }
 
+// pause closes the open attempt without an end of the task. One that failed counts; one
+// that was handed over or put off does not, so the next start may have its number.
+func (l *life) pause(e *event) {
+	l.open = false
+	switch {
+	case e.Waiting == nil:
+		l.handed++
+		l.kept = true
+	case e.Waiting.For == "retry":
+		l.failed++
+	default:
+		l.putOff++
+		l.kept = true
+	}
+}
+
+// begin opens an attempt. Its number is above that of the last, whoever wrote that: an owner
+// that takes a shard over in the middle of its own work has the start of that in the log
+// and writes no second one. So a second start under the number of one that was neither
+// handed over nor put off is another process's, also if that calls itself by the same
+// worker's name.
 func (l *life) begin(e *event, at time.Time, offset int64) {
 	if l.open {
 		l.lost++
 	}
-	if e.Attempt <= l.attempt && l.fell.IsZero() {
+	rose := e.Attempt > l.attempt || l.kept && e.Attempt == l.attempt
+	if !rose && l.fell.IsZero() {
 		l.fell = at
 	}
+	l.kept = false
 	if at.Before(l.notBefore) && l.early.IsZero() {
 		l.early = at
 	}

@@ -50,6 +50,7 @@ type Report struct {
 type Counters struct {
 	Tasks, Unreadable, Letters int // records of the lanes; dead letters
 	Events, Stale, Repeated    int // records of task-events
+	Ahead                      int // of these, whose epoch lies beyond their time
 	Gaps, Malformed            int
 	Repeats                    int // tasks recorded as received before
 	Lost, Handed, Retried      int // attempts

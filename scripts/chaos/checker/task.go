@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -22,6 +23,12 @@ type task struct {
 const outlasting = 24 * time.Hour
 
 var taskIDForm = regexp.MustCompile(`^[A-Za-z0-9._:@~-]{1,200}$`)
+
+// unseen are the characters that no user's id has: controls, the separators of
+// lines and paragraphs, marks of direction and of byte order.
+func unseen(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) || r == '\ufeff'
+}
 
 // readTask reads a lane record's value. False if it is not plainly a task with
 // usable ids: bad JSON, members given twice, ids of another form. Such a record
@@ -43,6 +50,9 @@ func readTask(value []byte) (task, bool) {
 		return task{}, false
 	}
 	if n := utf8.RuneCountInString(t.userID); n < 1 || n > 200 || !taskIDForm.MatchString(t.taskID) {
+		return task{}, false
+	}
+	if strings.ContainsFunc(t.userID, unseen) {
 		return task{}, false
 	}
 	t.maxAttempts = 3

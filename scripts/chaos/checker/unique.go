@@ -45,7 +45,8 @@ func (c *Checker) judgeStarts(all []rival) {
 			continue
 		}
 		if before := started[i-1]; before.holds() || before.ends == 0 || before.endsAt > r.beginAt {
-			c.report.breach(OneAtATime, r.began, "%s started although %s has the same content and %s", r.id, before.id, before.standing())
+			c.report.breach(OneAtATime, r.began, "%s started although %s has the same content and %s", r.id, before.id,
+				before.standing())
 		}
 	}
 }
@@ -79,7 +80,8 @@ func (c *Checker) judgeDuplicates(all []rival) {
 		case !known || holder.id == r.id || holder.duplicate():
 			c.report.breach(OneAtATime, r.ended, "%s is called a duplicate of %q, which never held its content", r.id, r.of)
 		case holder.ends > 0 && !holder.holds() && holder.endsAt < r.endsAt:
-			c.report.breach(OneAtATime, r.ended, "%s is called a duplicate of %s, which had ended as %s before", r.id, holder.id, holder.status)
+			c.report.breach(OneAtATime, r.ended, "%s is called a duplicate of %s, which had ended as %s before", r.id, holder.id,
+				holder.status)
 		}
 	}
 }

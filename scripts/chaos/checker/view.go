@@ -28,8 +28,10 @@ type journal struct {
 
 func (j *journal) add(r *Record, s Stamp, counts bool) {
 	e := entry{offset: r.Offset, at: r.Time.UnixMilli(), state: State{s.Epoch, s.Seq}, counts: counts}
-	if e.after = e.state; !counts {
-		e.after = j.entries[len(j.entries)-1].after
+	if counts {
+		e.after = e.state
+	} else if n := len(j.entries); n > 0 {
+		e.after = j.entries[n-1].after
 	}
 	j.entries = append(j.entries, e)
 	if counts {
@@ -77,7 +79,8 @@ func (c *Checker) judgeLive(shard string, j *journal) {
 	last := time.UnixMilli(j.entries[len(j.entries)-1].at)
 	c.report.check(SameHistory, last)
 	if c.live[shard] != j.digest {
-		c.report.breach(SameHistory, last, "%s: a reader during the run saw %d records that count, one after it %d, or others",
+		c.report.breach(SameHistory, last,
+			"%s: a reader during the run saw %d records that count, one after it %d, or others",
 			shard, c.live[shard].Count, j.digest.Count)
 	}
 }
@@ -95,7 +98,8 @@ func (c *Checker) judgeCommit(m Commit) {
 	c.report.check(SameHistory, m.At)
 	c.report.Counters.CommitViews++
 	if at, same := j.view(from, before); !same {
-		c.report.breach(SameHistory, m.At, "%s: a reader from the commit %q sees another history at offset %d", shard, m.Metadata, at)
+		c.report.breach(SameHistory, m.At, "%s: a reader from the commit %q sees another history at offset %d", shard,
+			m.Metadata, at)
 	}
 }
 
@@ -103,7 +107,7 @@ func (c *Checker) judgeCommit(m Commit) {
 // from the fold from the start.
 func (j *journal) view(from int, state State) (offset int64, same bool) {
 	for _, e := range j.entries[from:] {
-		counts := e.state.Epoch > state.Epoch || e.state.Epoch == state.Epoch && e.state.Seq > state.Seq
+		counts := state.verdict(e.state, e.at) == Counts
 		if counts {
 			state = e.state
 		}
@@ -151,7 +155,7 @@ func (c *Checker) judgeMiddle(shard string, j *journal, start int) {
 	sighted := false
 	for _, e := range j.entries[from:start] {
 		sighted = sighted || e.counts
-		if e.state.Epoch > state.Epoch || e.state.Epoch == state.Epoch && e.state.Seq > state.Seq {
+		if state.verdict(e.state, e.at) == Counts {
 			state = e.state
 		}
 	}
@@ -162,6 +166,7 @@ func (c *Checker) judgeMiddle(shard string, j *journal, start int) {
 	c.report.Counters.MiddleViews++
 	c.report.check(SameHistory, at)
 	if offset, same := j.view(start, state); !same {
-		c.report.breach(SameHistory, at, "%s: a reader from offset %d sees another history at offset %d", shard, j.entries[start].offset, offset)
+		c.report.breach(SameHistory, at, "%s: a reader from offset %d sees another history at offset %d", shard,
+			j.entries[start].offset, offset)
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/aiecs/tasklane/internal/rapidtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, rapidtest.Checks) }
 
 // log writes what a run leaves behind, one shard of one user's tasks unless a
 // test says otherwise, and gives it to a checker.

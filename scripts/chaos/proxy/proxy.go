@@ -27,7 +27,8 @@ type Proxy struct {
 // New listens on a free port for each broker.
 func New(ctx context.Context, brokers []string) (*Proxy, error) {
 	ctx, stop := context.WithCancel(ctx)
-	p := &Proxy{ports: map[int32]int32{}, links: map[*link]bool{}, stop: stop, stats: Stats{Lost: map[int16]int{}, Done: map[Done]int{}}}
+	p := &Proxy{ports: map[int32]int32{}, links: map[*link]bool{}, stop: stop,
+		stats: Stats{Lost: map[int16]int{}, Done: map[Done]int{}}}
 	listeners := map[string]net.Listener{}
 	for _, broker := range brokers {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")

@@ -13,13 +13,13 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 
 	"github.com/aiecs/tasklane/internal/kafkatest"
+	"github.com/aiecs/tasklane/internal/rapidtest"
 	"github.com/aiecs/tasklane/scripts/chaos/proxy"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, 0) }
 
 func newProxy(t *testing.T, brokers ...string) *proxy.Proxy {
 	t.Helper()
@@ -180,7 +180,8 @@ func TestDropped(t *testing.T) {
 	if err != nil || int16(binary.BigEndian.Uint16(request[4:])) != proxy.Fetch {
 		t.Errorf("request %x, %v", request, err)
 	}
-	if s.proxy.Waiting(proxy.Heartbeat, 0) != 1 || s.proxy.Waiting(proxy.Fetch, 0) != 0 || s.proxy.Waiting(proxy.Heartbeat, time.Hour) != 0 {
+	if s.proxy.Waiting(proxy.Heartbeat, 0) != 1 || s.proxy.Waiting(proxy.Fetch, 0) != 0 ||
+		s.proxy.Waiting(proxy.Heartbeat, time.Hour) != 0 {
 		t.Error("the heartbeat alone should wait for its answer")
 	}
 	if n := s.proxy.Stats().Done[proxy.Done{Frame: proxy.Frame{Key: proxy.Heartbeat}, Action: proxy.Drop}]; n != 1 {
@@ -242,7 +243,8 @@ func TestRefused(t *testing.T) {
 
 // TestNonsense: what is not Kafka ends its own connection.
 func TestNonsense(t *testing.T) {
-	for name, text := range map[string]string{"too long": "\xff\xff\xff\xff", "too short": "\x00\x00\x00\x01x", "no header": "\x00\x00\x00\x04abcd"} {
+	for name, text := range map[string]string{"too long": "\xff\xff\xff\xff", "too short": "\x00\x00\x00\x01x",
+		"no header": "\x00\x00\x00\x04abcd"} {
 		s := newPeers(t)
 		if _, err := s.client.Write([]byte(text)); err != nil {
 			t.Fatal(err)

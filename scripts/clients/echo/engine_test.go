@@ -32,12 +32,14 @@ func TestEngineHandshake(t *testing.T) {
 			t.Error("two sessions have one id")
 		}
 		checkHandshake(t, s.OpenSocket(engine).Handshake)
-		for _, query := range []string{"", "?transport=polling", "?EIO=abc&transport=polling", "?EIO=3&transport=polling", "?EIO=4", "?EIO=4&transport=abc"} {
+		for _, query := range []string{"", "?transport=polling", "?EIO=abc&transport=polling", "?EIO=3&transport=polling",
+			"?EIO=4", "?EIO=4&transport=abc"} {
 			if status, text := s.Request(http.MethodGet, engine+query, ""); status != http.StatusBadRequest {
 				t.Errorf("%q was answered %d %q", query, status, text)
 			}
 		}
-		for _, query := range []string{"?transport=websocket", "?EIO=abc&transport=websocket", "?EIO=4", "?EIO=4&transport=abc"} {
+		for _, query := range []string{"?transport=websocket", "?EIO=abc&transport=websocket", "?EIO=4",
+			"?EIO=4&transport=abc"} {
 			if _, status := s.Dial(engine + query); status != http.StatusBadRequest {
 				t.Errorf("a WebSocket with %q was answered %d", query, status)
 			}
@@ -53,7 +55,8 @@ func TestEngineHandshake(t *testing.T) {
 func TestEngineMessageOverPolling(t *testing.T) {
 	inMemory(t, func(t *testing.T, s *engineiotest.Server) {
 		k := s.Open(engine)
-		for _, payload := range []string{"4hello", "4test1\x1e4test2\x1e4test3", "4hello\x1ebAQIDBA==", "4\x1eb\x1e4héllo €"} {
+		for _, payload := range []string{"4hello", "4test1\x1e4test2\x1e4test3", "4hello\x1ebAQIDBA==",
+			"4\x1eb\x1e4héllo €"} {
 			k.Says(payload)
 			k.Wants(payload)
 		}
@@ -62,7 +65,8 @@ func TestEngineMessageOverPolling(t *testing.T) {
 
 func TestEngineInvalidPacketOverPolling(t *testing.T) {
 	for name, payload := range map[string]string{
-		"type": "abc", "none": "", "empty": "4a\x1e", "base64": "b!!!", "UTF-8": "4\xff", "open": "0", "ping": "2", "later": "4fine\x1eabc",
+		"type": "abc", "none": "", "empty": "4a\x1e", "base64": "b!!!", "UTF-8": "4\xff", "open": "0", "ping": "2",
+		"later": "4fine\x1eabc",
 	} {
 		t.Run(name, func(t *testing.T) {
 			inMemory(t, func(t *testing.T, s *engineiotest.Server) {

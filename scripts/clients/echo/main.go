@@ -37,7 +37,8 @@ func main() {
 
 // suiteConfig is what the suites expect of the server.
 func suiteConfig() engineio.Config {
-	return engineio.Config{PingInterval: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond, MaxPayload: 1_000_000}
+	return engineio.Config{PingInterval: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond,
+		MaxPayload: 1_000_000}
 }
 
 // servers is both, each on its path.

@@ -4,12 +4,11 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"go.uber.org/goleak"
-
 	"github.com/aiecs/tasklane/internal/engineio/engineiotest"
+	"github.com/aiecs/tasklane/internal/rapidtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { rapidtest.Main(m, 0) }
 
 // inMemory runs a test of both servers in a bubble of its own time.
 func inMemory(t *testing.T, test func(*testing.T, *engineiotest.Server)) {

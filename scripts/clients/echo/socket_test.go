@@ -31,7 +31,8 @@ func welcomed(t *testing.T, k *engineiotest.Socket, packet, prefix, auth string)
 		SID string `json:"sid"`
 	}
 	rest, found := strings.CutPrefix(text, prefix)
-	if err := json.Unmarshal([]byte(rest), &data, json.RejectUnknownMembers(true)); err != nil || !found || data.SID == "" {
+	if err := json.Unmarshal([]byte(rest), &data, json.RejectUnknownMembers(true)); err != nil || !found ||
+		data.SID == "" {
 		t.Fatalf("%q was answered %q: %v", packet, text, err)
 	}
 	k.Wants("42" + prefix[2:] + `["auth",` + auth + `]`)

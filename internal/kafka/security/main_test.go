@@ -1,0 +1,9 @@
+package security_test
+
+import (
+	"testing"
+
+	"github.com/aiecs/tasklane/internal/rapidtest"
+)
+
+func TestMain(m *testing.M) { rapidtest.Main(m, 0) }
