@@ -169,8 +169,8 @@ func homes() []home {
 		{"go.opentelemetry.io/otel/sdk", []string{"internal/telemetry"},
 			"everybody else uses the API, which does nothing until telemetry sets it up"},
 		{"go.opentelemetry.io/otel/exporters", []string{"internal/telemetry"}, "as for the SDK"},
-		{"github.com/gin-gonic/gin", []string{"internal/httpedge", "producer", "notifier"},
-			"HTTP is routed by internal/httpedge and served by producer and notifier"},
+		{"github.com/gin-gonic/gin", []string{"internal/httpedge", "producer", "notifier", "processor/external/remote"},
+			"HTTP is routed by internal/httpedge and served by producer, notifier and what remote workers ask"},
 		{module + "/internal/cli", []string{"internal/cli", "cmd"}, "what is for people at a terminal serves no role"},
 		{module + "/internal/demo", []string{"internal/demo", "cmd"}, "as for cli"},
 	}
@@ -225,6 +225,7 @@ func TestLimitsCanFail(t *testing.T) {
 		{"producer/api", "go.opentelemetry.io/otel/trace", false},
 		{"internal/taskview", "github.com/gin-gonic/gin", true},
 		{"producer/api", "github.com/gin-gonic/gin/binding", false},
+		{"processor/external/httpservice", "github.com/gin-gonic/gin", true},
 		{"producer/api", module + "/producer/scheduler", true},
 		{"producer/dashboard", module + "/producer/api", true},
 		{"producer/scheduler", module + "/producer/api/tasks", true},

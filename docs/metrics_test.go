@@ -82,7 +82,8 @@ func documentedMetrics(document string) map[string]bool {
 func exportedMetrics(t *testing.T) map[string]bool {
 	t.Helper()
 	up := exec.CommandContext(t.Context(), newHelp(t).binary, "up", "--data-dir", filepath.Join(t.TempDir(), "data"),
-		"--api-addr", "127.0.0.1:0", "--notifier-addr", "127.0.0.1:0", "--broker-addr", "127.0.0.1:0")
+		"--api-addr", "127.0.0.1:0", "--notifier-addr", "127.0.0.1:0", "--broker-addr", "127.0.0.1:0",
+		"--worker-listen", "127.0.0.1:0", "--remote-service", "test/remote")
 	out, err := up.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

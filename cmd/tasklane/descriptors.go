@@ -6,6 +6,7 @@ import (
 	"github.com/aiecs/tasklane/internal/broker"
 	"github.com/aiecs/tasklane/internal/openfiles"
 	"github.com/aiecs/tasklane/notifier"
+	"github.com/aiecs/tasklane/processor/external/remote"
 	"github.com/aiecs/tasklane/producer"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -26,7 +27,7 @@ const (
 )
 
 // connections are how many each listener takes at a time.
-type connections struct{ api, notifier, broker, metrics int }
+type connections struct{ api, notifier, broker, metrics, workers int }
 
 // shareDescriptors shares what the limit of open files leaves among the clients
 // of the listeners in this process, and warns if it is less than they may take.
@@ -38,7 +39,8 @@ func (w *wiring) shareDescriptors(wanted connections) {
 	if !known {
 		return
 	}
-	own, clients := w.ownDescriptors(), wanted.api+notifier.OpenConnections(wanted.notifier)+wanted.broker+wanted.metrics
+	own := w.ownDescriptors()
+	clients := wanted.api + notifier.OpenConnections(wanted.notifier) + wanted.broker + wanted.metrics + wanted.workers
 	if limit >= uint64(own+clients) {
 		return
 	}
@@ -51,7 +53,7 @@ func (w *wiring) shareDescriptors(wanted connections) {
 	}
 	w.connections = connections{
 		api: share(wanted.api), notifier: share(wanted.notifier), broker: share(wanted.broker),
-		metrics: share(wanted.metrics),
+		metrics: share(wanted.metrics), workers: share(wanted.workers),
 	}
 	if wanted.broker > 0 {
 		w.connections.broker += innerDescriptors // the roles' own come out of what is counted for them
@@ -59,7 +61,7 @@ func (w *wiring) shareDescriptors(wanted connections) {
 	args := []any{"limit", limit, "wanted", own + clients, "own", own}
 	for name, n := range map[string]int{
 		"api": w.connections.api, "notifier": w.connections.notifier, "broker": w.connections.broker,
-		"metrics": w.connections.metrics,
+		"metrics": w.connections.metrics, "workers": w.connections.workers,
 	} {
 		if n > 0 {
 			args = append(args, "connections_"+name, n)
@@ -97,6 +99,14 @@ func allConnections(embedded bool) connections {
 	c := connections{api: producer.DefaultMaxConnections, notifier: notifier.DefaultMaxConnections}
 	if embedded {
 		c.broker = broker.DefaultMaxConnections
+	}
+	return c
+}
+
+// withWorkers adds those of remote workers, if there are to be any.
+func (w *wiring) withWorkers(c connections) connections {
+	if w.workerListen != "" {
+		c.workers = remote.DefaultMaxConnections
 	}
 	return c
 }

@@ -21,12 +21,13 @@ func TestDescriptorsAreShared(t *testing.T) {
 		{api: 8, notifier: 8, broker: 8}, // all may have what they want
 		{api: 10 * int(limit), notifier: 20 * int(limit), broker: int(limit)},
 		{metrics: 2 * int(limit)},
+		{metrics: int(limit), workers: int(limit)},
 	} {
 		log := new(bytes.Buffer)
 		w := &wiring{settings: &settings{brokers: []string{"127.0.0.1:9092"}}, log: slog.New(slog.NewTextHandler(log, nil))}
 		w.shareDescriptors(wanted)
 		got := w.connections
-		taken := got.api + notifier.OpenConnections(got.notifier) + max(got.broker-innerDescriptors, 0) + got.metrics
+		taken := got.api + notifier.OpenConnections(got.notifier) + max(got.broker-innerDescriptors, 0) + got.metrics + got.workers
 		if got == wanted {
 			if log.Len() > 0 {
 				t.Errorf("%+v: all get what they want, and it warns: %s", wanted, log)

@@ -12,6 +12,7 @@ import (
 	"github.com/aiecs/tasklane/internal/cli"
 	"github.com/aiecs/tasklane/internal/kafka/topology"
 	"github.com/aiecs/tasklane/processor"
+	"github.com/aiecs/tasklane/processor/external/remote"
 )
 
 func (a *app) processorCommand() *cobra.Command {
@@ -36,11 +37,14 @@ own.`,
 			if err != nil {
 				return err
 			}
-			w.shareDescriptors(metricsConnections())
+			w.shareDescriptors(w.withWorkers(metricsConnections()))
 			p := new(probe)
-			parts := append([]part{w.lockPart("processor")}, around(w.topicsPart(topology.RoleProcessor), w.probePart(p),
-				w.processorPart(p, append(s.brokers, s.metricsAddr)))...)
-			g := group{parts: parts, log: a.Log, ready: func() error { return a.announce("metrics=http://" + w.metrics) }}
+			roles := slices.Concat([]part{w.probePart(p)}, w.workersPart(),
+				[]part{w.processorPart(p, append(s.brokers, s.metricsAddr))})
+			parts := append([]part{w.lockPart("processor")}, around(w.topicsPart(topology.RoleProcessor), roles...)...)
+			g := group{parts: parts, log: a.Log, ready: func() error {
+				return a.announce(w.places("metrics=http://" + w.metrics)...)
+			}}
 			return g.Run(cmd.Context())
 		},
 	}
@@ -55,8 +59,44 @@ own.`,
 		"what the API and notifier have; with jwt debug/echo is not offered unless asked for")
 	flags.StringVar(&s.metricsAddr, "metrics-addr", defaultMetricsAddr,
 		"address of /healthz, /readyz and /metrics; port 0 picks a free one")
-	flags.BoolVar(&s.insecure, "insecure", false, "serve --metrics-addr on an address that other machines can reach")
+	flags.BoolVar(&s.insecure, "insecure", false, "serve --metrics-addr, and --worker-listen without tokens, on an address "+
+		"that other machines can reach")
 	return cmd
+}
+
+// remoteWorkers is where remote workers ask for their tasks, nil without any. It is made once.
+func (w *wiring) remoteWorkers() (*remote.Server, error) {
+	if w.remote != nil {
+		return w.remote, nil
+	}
+	var err error
+	w.remote, err = setup.RemoteWorkers(w.config, w.environ.lookup, remote.Config{
+		Addr: w.workerListen, Insecure: w.insecure, MaxConnections: w.connections.workers, Logger: w.logger("workers"),
+	})
+	return w.remote, err //nolint:wrapcheck // it says all
+}
+
+// workersPart answers remote workers, if there are any. It stops after the processor, so that they can end what they
+// have.
+func (w *wiring) workersPart() []part {
+	if w.workerListen == "" {
+		return nil
+	}
+	return []part{{name: "workers", build: func(context.Context) (role, error) {
+		server, err := w.remoteWorkers()
+		if err != nil {
+			return nil, err
+		}
+		return w.located(server, func() { w.workers = server.Addr() }), nil
+	}}}
+}
+
+// places are where things are, for the line that says so: remote workers' address too, if there is one.
+func (w *wiring) places(others ...string) []string {
+	if w.workers == "" {
+		return others
+	}
+	return append(others, "workers=http://"+w.workers)
 }
 
 // processorPart runs the lanes. Where a probe is given it shows the
@@ -67,6 +107,9 @@ func (w *wiring) processorPart(p *probe, addresses []string) part {
 		// What is running gets the drain time, then a moment for the hand-over.
 		stopWithin: w.drainTimeout + cutOffTime,
 		build: func(context.Context) (role, error) {
+			if w.workerListen != "" {
+				addresses = append(addresses, w.workerListen)
+			}
 			debug := w.wantDebug(addresses...)
 			if debug && w.auth.config().On() {
 				w.logger("processor").Warn("debug/echo is offered although auth is on: every user can end " +
@@ -126,8 +169,16 @@ func (w *wiring) processorConfig(debug bool) (processor.Config, error) {
 	if err != nil {
 		return processor.Config{}, err
 	}
+	workers, err := w.remoteWorkers()
+	if err != nil {
+		return processor.Config{}, err
+	}
+	var ofWorkers []processor.Service
+	if workers != nil {
+		ofWorkers = workers.Services()
+	}
 	registry, err := setup.NewRegistry(w.config,
-		slices.Concat(setup.BuiltIn(debug, w.debugTrace), ofProviders, ofProcesses, ofServers))
+		slices.Concat(setup.BuiltIn(debug, w.debugTrace), ofProviders, ofProcesses, ofServers, ofWorkers))
 	if err != nil {
 		return processor.Config{}, err
 	}

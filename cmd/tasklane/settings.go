@@ -40,6 +40,7 @@ type settings struct {
 	lanes             []string
 
 	apiAddr, notifierAddr, brokerAddr, metricsAddr string
+	workerListen                                   string
 	webhookSecretFile                              string
 	webhookAllow                                   []string
 	allowedOrigins                                 string
@@ -135,6 +136,8 @@ func (s *settings) addBroker(flags *pflag.FlagSet) {
 
 func (s *settings) addWorker(flags *pflag.FlagSet) {
 	s.slotsFast, s.slotsHeavy = processor.DefaultSlots, processor.DefaultSlots
+	flags.StringVar(&s.workerListen, "worker-listen", "",
+		"address where the workers of remote services ask for tasks, for example 127.0.0.1:8090; port 0 picks a free one")
 	flags.Var((*slotsFlag)(&s.slotsFast), "slots-fast",
 		"tasks of lane fast that run at once [$TASKLANE_SLOTS_FAST, $CELERY_WORKER_CONCURRENCY]")
 	flags.Var((*slotsFlag)(&s.slotsHeavy), "slots-heavy",

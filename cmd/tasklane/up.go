@@ -34,9 +34,10 @@ at once.`,
 			if err != nil {
 				return err
 			}
-			w.shareDescriptors(allConnections(len(w.brokers) == 0))
+			w.shareDescriptors(w.withWorkers(allConnections(len(w.brokers) == 0)))
 			g := group{parts: w.everything(), log: a.Log, ready: func() error {
-				return a.announce("api=http://"+w.api, "notifier=ws://"+w.notifier, "kafka="+strings.Join(w.brokers, ","))
+				return a.announce(w.places("api=http://"+w.api, "notifier=ws://"+w.notifier,
+					"kafka="+strings.Join(w.brokers, ","))...)
 			}}
 			return g.Run(cmd.Context())
 		},
@@ -61,7 +62,8 @@ func (w *wiring) everything() []part {
 	addresses := append([]string{w.apiAddr, w.notifierAddr}, w.brokers...)
 	locks := []part{w.lockPart("processor"), w.lockPart("producer")}
 	topics := w.topicsPart(append(w.notifierRoles(), topology.RoleProcessor, topology.RoleProducer)...)
-	roles := []part{w.webhooksPart(), w.notifierPart(), w.processorPart(nil, addresses), w.producerPart()}
+	roles := slices.Concat([]part{w.webhooksPart(), w.notifierPart()}, w.workersPart(),
+		[]part{w.processorPart(nil, addresses), w.producerPart()})
 	if len(w.brokers) > 0 {
 		return append(locks, around(topics, roles...)...)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/aiecs/tasklane/internal/kafka/security"
 	"github.com/aiecs/tasklane/internal/secretfile"
 	"github.com/aiecs/tasklane/internal/webhooks"
+	"github.com/aiecs/tasklane/processor/external/remote"
 )
 
 // wiring makes the parts of a group out of the settings. What a part needs of
@@ -29,6 +30,8 @@ type wiring struct {
 	api        string             // address of the API, once it is ready
 	notifier   string
 	metrics    string
+	workers    string         // "" without remote workers
+	remote     *remote.Server // once a part has asked for it; nil without remote workers
 	// meters write the metrics of the parts that run in this process beside the
 	// API.
 	meters []func(io.Writer)

@@ -40,6 +40,7 @@ func (s *Settings) check(wrong report) {
 	s.Artifacts.check("artifacts", wrong)
 	s.checkSubprocesses(wrong)
 	s.checkHTTPServices(wrong)
+	s.checkRemoteServices(wrong)
 }
 
 var (

@@ -76,6 +76,7 @@ func (d *decoder) add(settings *Settings, from Sources) {
 	}
 	settings.Subprocesses = over(settings.Subprocesses, from.Subprocesses)
 	settings.HTTPServices = over(settings.HTTPServices, from.HTTPServices)
+	settings.RemoteServices = over(settings.RemoteServices, from.RemoteServices)
 	for _, l := range from.Limits {
 		same := func(o Limit) bool {
 			return o.Provider == l.Provider && o.User == "" && slices.Equal(o.Of(), l.Of())

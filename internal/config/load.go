@@ -21,9 +21,10 @@ type Sources struct {
 	Lookup func(name string) (value string, ok bool)
 	// Limits replace those of the file for the same models of a provider, for everybody.
 	Limits []Limit
-	// Subprocesses and HTTPServices replace those of the file with the same name.
-	Subprocesses map[string]Subprocess
-	HTTPServices map[string]HTTPService
+	// Subprocesses, HTTPServices and RemoteServices replace those of the file with the same name.
+	Subprocesses   map[string]Subprocess
+	HTTPServices   map[string]HTTPService
+	RemoteServices map[string]RemoteService
 }
 
 // Load puts the sources together. Files that the file names for secrets are taken from
@@ -75,6 +76,10 @@ func (s *Settings) eachSecret(do func(*Secret)) {
 		do(&h.Token)
 		h.Headers = eachHeader(h.Headers, do)
 		s.HTTPServices[name] = h
+	}
+	for name, r := range s.RemoteServices {
+		do(&r.Token)
+		s.RemoteServices[name] = r
 	}
 	do(&s.Artifacts.S3.AccessKey)
 	do(&s.Artifacts.S3.SecretKey)

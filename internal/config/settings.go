@@ -20,6 +20,8 @@ type Settings struct {
 	Subprocesses map[string]Subprocess `yaml:"subprocesses"`
 	// HTTPServices are services that are asked over HTTP, by "mode/name".
 	HTTPServices map[string]HTTPService `yaml:"http_services"`
+	// RemoteServices are services whose workers ask for their tasks, by "mode/name".
+	RemoteServices map[string]RemoteService `yaml:"remote_services"`
 	// Providers are where models are asked, by the name that their service has:
 	// provider "openai" is the service chat/openai.
 	Providers map[string]Provider `yaml:"providers"`

@@ -20,6 +20,7 @@ type Flags struct {
 	limits   limitsFlag
 	children servicesFlag[config.Subprocess]
 	servers  servicesFlag[config.HTTPService]
+	remote   servicesFlag[config.RemoteService]
 	asked    bool // by a command that has them
 }
 
@@ -33,12 +34,16 @@ func (c *Flags) AddTo(flags *pflag.FlagSet) {
 			"openai/gpt-5=rpm:600,itpm:90000,otpm:30000; "+
 			"openai/* is each of its models; give it once for each limit (in the environment with ; between them)")
 	c.children.parse, c.servers.parse = config.ParseSubprocess, config.ParseHTTPService
+	c.remote.parse = config.ParseRemoteService
 	flags.Var(&c.children, "subprocess",
 		"service in a process of its own, in any language: 'MODE/NAME=COMMAND;children=2;max_tasks=1000;max_memory=512MiB'; "+
 			"give it once for each service (in the environment with a line for each; docs/SUBPROCESS.md)")
 	flags.Var(&c.servers, "http-service",
 		"service that is asked over HTTP: 'MODE/NAME=URL;max_inflight=8;token=env:NAME;allow=10.0.0.0/8'; "+
 			"give it once for each service (in the environment with a line for each; docs/HTTP-SERVICES.md)")
+	flags.Var(&c.remote, "remote-service",
+		"service whose workers ask for its tasks at --worker-listen: 'MODE/NAME;token=env:NAME;heartbeat=30s'; "+
+			"give it once for each service (in the environment with a line for each; docs/REMOTE-WORKERS.md)")
 }
 
 // limitsFlag gathers limits, one each time it is given.
@@ -117,7 +122,7 @@ func (c *Flags) Load(lookup Lookup, log *slog.Logger) (*config.Settings, error) 
 		return new(config.Settings), nil
 	}
 	settings, err := config.Load(config.Sources{Path: c.path, Lookup: lookup, Limits: c.limits,
-		Subprocesses: c.children.given, HTTPServices: c.servers.given})
+		Subprocesses: c.children.given, HTTPServices: c.servers.given, RemoteServices: c.remote.given})
 	if err != nil {
 		return nil, cli.AsUsage(err)
 	}

@@ -77,6 +77,7 @@ func CheckServices(settings *config.Settings, services []processor.Service) erro
 	}
 	known = slices.AppendSeq(known, maps.Keys(settings.Subprocesses))
 	known = slices.AppendSeq(known, maps.Keys(settings.HTTPServices))
+	known = slices.AppendSeq(known, maps.Keys(settings.RemoteServices))
 	slices.Sort(known)
 	for _, name := range slices.Sorted(maps.Keys(settings.Services)) {
 		if slices.Contains(known, name) {
