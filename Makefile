@@ -45,7 +45,7 @@ test-race: ## run the tests with the race detector, the binary under test includ
 
 .PHONY: test-kafka
 test-kafka: ## run the tests on a real Apache Kafka (needs Java 17 and openssl; Maven the first time)
-	scripts/kafka/test.sh $(KAFKA_PACKAGES)
+	scripts/kafka/test.sh -tags kafka $(KAFKA_PACKAGES)
 	TASKLANE_KAFKA_SECURED=1 TASKLANE_TEST_FLAGS="-tags secured -run Secured" scripts/kafka/test.sh ./e2e
 
 .PHONY: test-clients
@@ -64,7 +64,7 @@ fuzz-guard: ## send ten million requests of all kinds to the embedded broker (so
 
 .PHONY: test-mutants
 test-mutants: ## switch every rule of the protocol off and demand red tests
-	$(GO) test -count=1 -timeout 15m -p 1 -tags mutants -run Mutants ./internal/fold ./internal/shard ./internal/runqueue
+	$(GO) test -count=1 -timeout 15m -tags mutants -run Mutants ./internal/fold ./internal/shard ./internal/runqueue
 
 .PHONY: lint
 lint: $(LINTER) ## run the linters

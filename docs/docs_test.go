@@ -115,6 +115,7 @@ func newHelp(t *testing.T) *help {
 	binary := filepath.Join(t.TempDir(), "tasklane")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/tasklane")
 	build.Dir = root
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped, with the race detector too
 	if said, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, said)
 	}

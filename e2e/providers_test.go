@@ -16,6 +16,7 @@ func fakeProvider(t *testing.T) (address string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "fakeprovider")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../scripts/fakeprovider")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the provider: %v\n%s", err, out)
 	}
