@@ -91,6 +91,10 @@ bench-fanout: ## measure the notifier beside the centrifuge library and bare gor
 bench-subprocess: ## measure tasks through one child beside the same lines through bare pipes
 	$(GO) test -run '^$$' -bench RoundTrips -benchtime 100000x -count 3 ./processor/external/subprocess
 
+.PHONY: bench-streams
+bench-streams: build ## 1,000 streams of a model at once, read by clients that come and go, beside the model itself; STREAMS_FLAGS="-streams 200"
+	$(GO) run ./scripts/streams $(STREAMS_FLAGS)
+
 .PHONY: chaos
 chaos: build ## real processes under faults, and a judge; CHAOS_FLAGS="-broker kafka -duration 1h -seed 7"
 	$(GO) run ./scripts/chaos $(CHAOS_FLAGS)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aiecs/tasklane/schemas"
@@ -141,9 +142,15 @@ func (f *responseFold) output(e *schemas.Event) (frames []frame) {
 	return frames
 }
 
+// isResponseEvent looks at the type alone: it is asked of every piece of every stream.
 func isResponseEvent(v jsontext.Value) bool {
-	kind := asObject(v).text("type")
-	return strings.HasPrefix(kind, "response.") || kind == "error"
+	var event struct {
+		Type string `json:"type"`
+	}
+	if json.Unmarshal(v, &event, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)) != nil {
+		return false
+	}
+	return strings.HasPrefix(event.Type, "response.") || event.Type == "error"
 }
 
 func (f *responseFold) itemID(attempt int) string {
