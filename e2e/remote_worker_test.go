@@ -48,6 +48,14 @@ func (h hand) do(r *http.Request) (int, string) {
 	return response.StatusCode, string(text)
 }
 
+// ready says that the worker takes any task.
+func (h hand) ready() {
+	h.t.Helper()
+	if code, text := h.post("ready", `{"type":"ready","protocol":1}`); code != 200 || !strings.Contains(text, "test/hand") {
+		h.t.Fatalf("ready: %d %s", code, text)
+	}
+}
+
 // assigned is a task as a worker is given it.
 type assigned struct {
 	ID      string `json:"id"`
@@ -131,15 +139,14 @@ func TestRemoteWorkers(t *testing.T) {
 	}
 	_ = worker.Wait() // it was killed
 
-	if code, text := h.post("ready", `{"type":"ready","protocol":1}`); code != 200 || !strings.Contains(text, "test/hand") {
-		t.Fatalf("ready: %d %s", code, text)
-	}
+	h.ready()
 	lost := h.killed("lost", func() { submit("test/hand", "lost", nil) })
 	again := h.next()
 	if again.Task.TaskID != "lost" || again.Attempt != 2 {
 		t.Errorf("the next worker is given %+v", again)
 	}
-	if code, text := h.post(lost+"/result", `{"result":"late"}`); code != 410 || !strings.Contains(text, `"reason":"lost"`) {
+	code, text := h.post(lost+"/result", `{"result":"late"}`)
+	if code != 410 || !strings.Contains(text, `"reason":"lost"`) {
 		t.Errorf("a late result: %d %s", code, text)
 	}
 	if code, text := h.post(again.ID+"/result", `{"result":"kept"}`); code != 200 {
@@ -176,8 +183,8 @@ func TestRemoteWorkers(t *testing.T) {
 // killed gives a task to a worker in curl, which is killed with -9 when it has it, and gives the attempt's id.
 func (h hand) killed(id string, submit func()) (attempt string) {
 	h.t.Helper()
-	holds := exec.CommandContext(h.t.Context(), "sh", "-c", `curl --silent --max-time 70 "$0/v1/worker/next?wait=1m"; exec cat`,
-		h.at)
+	const holding = `curl --silent --max-time 70 "$0/v1/worker/next?wait=1m"; exec cat`
+	holds := exec.CommandContext(h.t.Context(), "sh", "-c", holding, h.at)
 	stdin, err := holds.StdinPipe() // it never ends by itself
 	if err != nil {
 		h.t.Fatal(err)
@@ -202,8 +209,8 @@ func (h hand) killed(id string, submit func()) (attempt string) {
 	return a.ID
 }
 
-// TestRemoteWorkersOutliveTheirProcessor: a processor that is killed with -9 costs their tasks an attempt; they find the
-// one that is started again, and are told that the old attempt is not known there.
+// TestRemoteWorkersOutliveTheirProcessor: a processor that is killed with -9 costs their tasks an attempt; they find
+// the one that is started again, and are told that the old attempt is not known there.
 func TestRemoteWorkersOutliveTheirProcessor(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
@@ -211,12 +218,7 @@ func TestRemoteWorkersOutliveTheirProcessor(t *testing.T) {
 	flags := []string{"--worker-listen", at, "--remote-service", "test/hand", "--session-timeout", "3s"}
 	s := i.up(t, flags...)
 	h, book := hand{t, "http://" + at}, read(t, i)
-	ready := func() {
-		if code, text := h.post("ready", `{"type":"ready","protocol":1}`); code != 200 {
-			t.Fatalf("ready: %d %s", code, text)
-		}
-	}
-	ready()
+	h.ready()
 	newAPI(t, s.api).must(202, "POST", "/v1/tasks", map[string]any{"lane": "fast", "task_id": "held", "user_id": "ada",
 		"mode": "test", "service": "hand", "task_name": "any"})
 	first := h.next()
@@ -225,7 +227,7 @@ func TestRemoteWorkersOutliveTheirProcessor(t *testing.T) {
 	if code, text := h.post(first.ID+"/result", `{"result":"late"}`); code != 404 || !strings.Contains(text, "gone with") {
 		t.Errorf("a result for the processor that is gone: %d %s", code, text)
 	}
-	ready()
+	h.ready()
 	second := h.next()
 	if second.Attempt != 2 || second.ID == first.ID {
 		t.Errorf("after that the worker is given %+v", second)

@@ -27,7 +27,8 @@ func TestDescriptorsAreShared(t *testing.T) {
 		w := &wiring{settings: &settings{brokers: []string{"127.0.0.1:9092"}}, log: slog.New(slog.NewTextHandler(log, nil))}
 		w.shareDescriptors(wanted)
 		got := w.connections
-		taken := got.api + notifier.OpenConnections(got.notifier) + max(got.broker-innerDescriptors, 0) + got.metrics + got.workers
+		taken := got.api + notifier.OpenConnections(got.notifier) + max(got.broker-innerDescriptors, 0) + got.metrics +
+			got.workers
 		if got == wanted {
 			if log.Len() > 0 {
 				t.Errorf("%+v: all get what they want, and it warns: %s", wanted, log)

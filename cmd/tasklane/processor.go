@@ -59,8 +59,8 @@ own.`,
 		"what the API and notifier have; with jwt debug/echo is not offered unless asked for")
 	flags.StringVar(&s.metricsAddr, "metrics-addr", defaultMetricsAddr,
 		"address of /healthz, /readyz and /metrics; port 0 picks a free one")
-	flags.BoolVar(&s.insecure, "insecure", false, "serve --metrics-addr, and --worker-listen without tokens, on an address "+
-		"that other machines can reach")
+	flags.BoolVar(&s.insecure, "insecure", false,
+		"serve --metrics-addr, and --worker-listen without tokens, on an address that other machines can reach")
 	return cmd
 }
 

@@ -4,8 +4,9 @@
 #   sh examples/remote-worker/words.sh http://127.0.0.1:8090
 # With a token: WORDS_TOKEN=… before sh, and ;token=env:WORDS_TOKEN after text/words.
 at=$1/v1/worker
-heads=$(mktemp) && trap 'rm -f "$heads"' EXIT
-ask() { curl --silent --fail-with-body --max-time 70 --header "Authorization: Bearer ${WORDS_TOKEN:-none}" "$@"; }
+heads=$(mktemp) && token=$(mktemp) && trap 'rm -f "$heads" "$token"' EXIT
+printf 'Authorization: Bearer %s\n' "${WORDS_TOKEN:-none}" >"$token" # arguments can be seen by everybody
+ask() { curl --silent --fail-with-body --max-time 70 --header @"$token" "$@"; }
 
 ready='{"type":"ready","protocol":1,"tasks":{"count_words":{"description":"Counts words.","input":{"type":"object",
 "required":["text"],"properties":{"text":{"type":"string"}}}}}}'

@@ -25,7 +25,8 @@ func TestRemoteWorkers(t *testing.T) {
 		err      string
 	}{
 		{new(config.Settings), "", 0, ""}, {off, "", 0, ""}, {with(""), "127.0.0.1:0", 1, ""},
-		{with("env:TOKEN"), "0.0.0.0:0", 1, ""}, {with("env:NONE"), "127.0.0.1:0", 0, "remote_services.a/b: token: the environment"},
+		{with("env:TOKEN"), "0.0.0.0:0", 1, ""},
+		{with("env:NONE"), "127.0.0.1:0", 0, "remote_services.a/b: token: the environment"},
 		{with("short"), "127.0.0.1:0", 0, "can be guessed"}, {with(""), "0.0.0.0:0", 0, "no token"},
 		{with(""), "", 0, "give one with --worker-listen"}, {off, "127.0.0.1:0", 0, "--remote-service"},
 	} {

@@ -70,6 +70,6 @@ func errCutOff() error {
 }
 
 func errUnknownID() error {
-	return httpedge.NewProblem(http.StatusNotFound, "no attempt at a task has this id here. Ids are those of the tasks that "+
-		"/v1/worker/next gave, and are gone with the processor that gave them; its task is then another attempt's")
+	return httpedge.NewProblem(http.StatusNotFound, "no attempt at a task has this id here. Ids are those of the "+
+		"tasks that /v1/worker/next gave, and are gone with the processor that gave them; its task is then another attempt's")
 }

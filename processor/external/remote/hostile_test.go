@@ -88,8 +88,9 @@ func TestHostileWorkers(t *testing.T) {
 		}, 422, "the task has ended with that", ends, "cannot be read"},
 		{"1 GB that it says is", func(w *world, own, _ said) said { return w.large(path(own, "result"), 1<<30, 1<<30) },
 			413, "more than 1 MiB", ends, "more than 1 MiB in one request; return less"},
-		{"1 GB that it does not say is", func(w *world, own, _ said) said { return w.large(path(own, "messages"), 1<<30, -1) },
-			413, "more than 1 MiB", ends, "more than 1 MiB in one request; return less"},
+		{"1 GB that it does not say is", func(w *world, own, _ said) said {
+			return w.large(path(own, "messages"), 1<<30, -1)
+		}, 413, "more than 1 MiB", ends, "more than 1 MiB in one request; return less"},
 		{"a body that is cut", func(w *world, own, _ said) said {
 			return w.bare("POST " + path(own, "result") + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\n\r\n{\"resu")
 		}, 400, "to its end", goesOn, ""},
@@ -101,7 +102,10 @@ func TestHostileWorkers(t *testing.T) {
 			}
 			return w.post(path(own, "ping"), "")
 		}, 200, "", goesOn, ""},
-		{"posts all at once", func(w *world, own, _ said) said { return w.flood(own) }, 429, "one after the other", goesOn, ""},
+		{"posts all at once", func(w *world, own, _ said) said { return w.flood(own) },
+			429, "one after the other", goesOn, ""},
+		{"a slow body", func(w *world, own, _ said) said { return w.slow(path(own, "result")) },
+			408, "too slowly", goesOn, ""},
 		{"a wait of a year", func(w *world, own, _ said) said { return w.post(path(own, "ping")+"?wait=8760h", "") },
 			422, "duration of at most 1m", goesOn, ""},
 		{"a query of its own", func(w *world, own, _ said) said { return w.post(path(own, "result")+"?user_id=x", "") },
@@ -111,6 +115,7 @@ func TestHostileWorkers(t *testing.T) {
 		}, 422, "at most 200", goesOn, ""},
 	} {
 		t.Run(c.kind, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			w.describe()
 			neighbour, other := w.given(asked{id: "neighbour", user: "other"})
@@ -162,15 +167,36 @@ func (w *world) large(path string, size, length int64) said {
 	return said{response.StatusCode, response.Header, string(text)}
 }
 
-// bare sends a request as it is written, and nothing more.
+// bare sends a request as it is written, and says that there is no more.
 func (w *world) bare(request string) said {
+	w.t.Helper()
+	conn := w.dial(request)
+	defer func() { _ = conn.Close() }()
+	must(w.t, conn.CloseWrite())
+	return w.answer(conn)
+}
+
+// slow sends a body of which nothing comes after its beginning.
+func (w *world) slow(path string) said {
+	w.t.Helper()
+	conn := w.dial("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\n\r\n{\"resu")
+	defer func() { _ = conn.Close() }()
+	return w.answer(conn)
+}
+
+// dial sends the beginning of a request.
+func (w *world) dial(request string) *net.TCPConn {
 	w.t.Helper()
 	conn, err := new(net.Dialer).DialContext(w.t.Context(), "tcp", w.server.Addr())
 	must(w.t, err)
-	defer func() { _ = conn.Close() }()
 	_, err = io.WriteString(conn, request)
 	must(w.t, err)
-	must(w.t, conn.(*net.TCPConn).CloseWrite())
+	return conn.(*net.TCPConn)
+}
+
+// answer is what comes back.
+func (w *world) answer(conn net.Conn) said {
+	w.t.Helper()
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	must(w.t, err)
 	defer func() { _ = response.Body.Close() }()

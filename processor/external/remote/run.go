@@ -149,16 +149,16 @@ func (r *run) lost() error {
 func (r *run) stop(ctx context.Context) (any, error) {
 	cause, l := context.Cause(ctx), r.lease
 	reason, patience := "cancelled", stopGrace
-	late := ending{reasonCancelled, "the task was to stop (" + cause.Error() + "), and is no longer yours; drop what you " +
-		"have of it"}
+	late := ending{reasonCancelled, "the task was to stop (" + cause.Error() + "), and is no longer yours; drop what " +
+		"you have of it"}
 	switch {
 	case errors.Is(cause, processor.ErrTimeLimit):
 		reason, patience = "soft_time_limit", l.untilHard()
 		late = ending{reasonLimit, "the task has reached its time limit and is no longer yours; drop what you have of it"}
 	case errors.Is(cause, processor.ErrHandedOver):
 		reason, patience = "shutdown", handOverGrace
-		late = ending{reasonShutdown, "the processor stops, or has no part in this task any more, and another attempt at it " +
-			"is made elsewhere; drop what you have of it"}
+		late = ending{reasonShutdown, "the processor stops, or has no part in this task any more, and another attempt at " +
+			"it is made elsewhere; drop what you have of it"}
 	}
 	l.tell(message.AppendCancel(nil, l.id, reason, cause.Error()))
 	timer := time.NewTimer(patience)

@@ -49,7 +49,8 @@ func newService(c ServiceConfig, leases *ledger, log *slog.Logger) *service {
 func (s *service) service() processor.Service {
 	return processor.Service{
 		Mode: s.config.Mode, Name: s.config.Name, Description: "its workers ask for its tasks over HTTP",
-		Execute: s.execute, Admit: s.admit, Background: s.run, Warnings: s.warnings, WriteMetrics: s.meter.set.WritePrometheus,
+		Execute: s.execute, Admit: s.admit, Background: s.run, Warnings: s.warnings,
+		WriteMetrics: s.meter.set.WritePrometheus,
 	}
 }
 

@@ -55,8 +55,8 @@ func TestTasksOfAWorker(t *testing.T) {
 		for _, e := range o.events {
 			kinds = append(kinds, string(e.Kind))
 		}
-		if got := strings.Join(kinds, " "); o.err != nil || o.result != `{"ok":true}` || got != "progress log output log usage" ||
-			o.beats == 0 {
+		got := strings.Join(kinds, " ")
+		if o.err != nil || o.result != `{"ok":true}` || got != "progress log output log usage" || o.beats == 0 {
 			t.Errorf("together %v: %s, %v, %s, %d beats", together, o.result, o.err, got, o.beats)
 		}
 		w.post(path(given, "result"), `{"result":2}`).expect(t, 409, "result", "exactly one", `"reason":"finished"`)
@@ -181,8 +181,8 @@ func TestWorkersThatAreGone(t *testing.T) {
 	<-ended
 	w.until("its poll is gone", func() bool { return s.waiting() == 0 })
 	var snoozed *processor.SnoozeError
-	if _, err := s.execute(t.Context(), processor.NewContext(task, "fast", 1, nil, processor.WithGrant(grant))); !errors.As(
-		err, &snoozed) {
+	_, err := s.execute(t.Context(), processor.NewContext(task, "fast", 1, nil, processor.WithGrant(grant)))
+	if !errors.As(err, &snoozed) {
 		t.Errorf("without a worker it ends with %v", err)
 	}
 	grant.Release()
@@ -308,7 +308,8 @@ func TestMetrics(t *testing.T) {
 	w.server.Services()[0].WriteMetrics(&text)
 	for _, line := range []string{
 		`tasklane_remote_tasks{service="test/one"} 1`, `tasklane_remote_workers_waiting{service="test/one"} 0`,
-		`tasklane_remote_tasks_lost_total{service="test/one"} 0`, `tasklane_remote_tasks_returned_total{service="test/one"} 0`,
+		`tasklane_remote_tasks_lost_total{service="test/one"} 0`,
+		`tasklane_remote_tasks_returned_total{service="test/one"} 0`,
 	} {
 		if !strings.Contains(text.String(), line+"\n") {
 			t.Errorf("there is no %s in\n%s", line, text.String())

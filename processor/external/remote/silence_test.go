@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/processor"
 	"github.com/aiecs/tasklane/processor/external/message"
 	"github.com/aiecs/tasklane/schemas"
@@ -80,7 +81,7 @@ func TestSilentWorkers(t *testing.T) {
 		began := time.Now()
 		l, done := b.begin(t.Context(), time.Hour)
 		for range 5 {
-			time.Sleep(29 * time.Second)
+			pace.Sleep(t.Context(), 29*time.Second)
 			must(t, b.say(l, message.Progress, `{"percent":1}`))
 		}
 		last := time.Now()
@@ -104,16 +105,16 @@ func TestPingsKeepATask(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, done := b.begin(t.Context(), time.Hour)
 		for range 100 {
-			time.Sleep(29 * time.Second)
+			pace.Sleep(t.Context(), 29*time.Second)
 			l.hear()
 		}
 		must(t, l.takeTurn(t.Context()))
-		time.Sleep(50 * time.Second) // its body comes slowly
+		pace.Sleep(t.Context(), 50*time.Second) // its body comes slowly
 		must(t, b.say(l, message.Progress, `{}`))
 		l.endTurn()
 		began := time.Now()
 		for range 29 {
-			time.Sleep(time.Second)
+			pace.Sleep(t.Context(), time.Second)
 			l.refuse("Bad Request")
 		}
 		if err := <-done; !isLost(err) || time.Since(began) != 30*time.Second ||
@@ -190,15 +191,16 @@ func TestTasksWaitForWorkers(t *testing.T) {
 			}
 		}
 		admit("as they have asked for", schemas.WaitLimit, minAsk, minAsk)
-		time.Sleep(6 * time.Second)
+		pace.Sleep(t.Context(), 6*time.Second)
 		admit("no worker asks", schemas.WaitService, 6*time.Second, 6*time.Second)
-		time.Sleep(time.Hour)
+		pace.Sleep(t.Context(), time.Hour)
 		admit("no worker asks", schemas.WaitService, maxAwayAsk, maxAwayAsk)
-		if warned := b.s.warnings(); len(warned) != 1 || !strings.Contains(warned[0], "no worker has asked for a task for 1h") {
+		const want = "no worker has asked for a task for 1h"
+		if warned := b.s.warnings(); len(warned) != 1 || !strings.Contains(warned[0], want) {
 			t.Errorf("warnings %q", warned)
 		}
 		l, done := b.begin(t.Context(), time.Hour)
-		time.Sleep(20 * time.Second)
+		pace.Sleep(t.Context(), 20*time.Second)
 		admit("as they have asked for", schemas.WaitLimit, minAsk, minAsk)
 		must(t, b.say(l, message.Result, `{"result":1}`))
 		must(t, <-done)
