@@ -51,7 +51,8 @@ func (h hand) do(r *http.Request) (int, string) {
 // ready says that the worker takes any task.
 func (h hand) ready() {
 	h.t.Helper()
-	if code, text := h.post("ready", `{"type":"ready","protocol":1}`); code != 200 || !strings.Contains(text, "test/hand") {
+	code, text := h.post("ready", `{"type":"ready","protocol":1}`)
+	if code != 200 || !strings.Contains(text, "test/hand") {
 		h.t.Fatalf("ready: %d %s", code, text)
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/aiecs/tasklane/processor"
 )
 
 // endless gives a byte for ever.
@@ -267,5 +265,4 @@ func TestUsersHearNothingOfWorkers(t *testing.T) {
 	if log := w.log.String(); strings.Contains(log, given.id()) || strings.Contains(log, "canary-body") {
 		t.Errorf("the log has what answers for a task:\n%s", log)
 	}
-	var _ processor.Service = w.server.Services()[0]
 }

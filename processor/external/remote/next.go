@@ -80,9 +80,11 @@ func (s *Server) await(c *gin.Context, of *service, p *poll, patience time.Durat
 
 // hand writes a task to the worker that it is given to, and says whether that was possible.
 func hand(c *gin.Context, h *handover) error {
-	if c.Request.Context().Err() != nil {
+	select {
+	case <-c.Request.Context().Done():
 		h.done <- errGone
 		return nil
+	default:
 	}
 	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(writeTime))
 	header := c.Writer.Header()

@@ -53,23 +53,34 @@ func (s *service) give(ctx context.Context, c *processor.Context, known *message
 		if p == nil {
 			return nil, nil
 		}
-		l.worker = p.worker
-		s.leases.add(l)
-		h := &handover{lease: l, line: line, done: make(chan error, 1)}
-		s.meter.running.Inc() // before the worker can say anything of it
-		p.given <- h
-		if err = <-h.done; err == nil {
+		if s.handTo(p, &handover{lease: l, line: line, done: make(chan error, 1)}, c) {
 			return l, nil
 		}
-		s.meter.running.Dec()
-		s.meter.returned.Inc()
-		c.Logger().Debug("a task could not be given to a worker", "worker", l.worker, "error", err)
-		l.end(ending{reasonReturned, "the task could not be given to you in time and went to another; ask for the next"})
-		if ctx.Err() != nil {
-			break
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		default:
 		}
 	}
 	return nil, nil
+}
+
+// handTo gives a task to a worker; false if that could not be written to it.
+func (s *service) handTo(p *poll, h *handover, c *processor.Context) bool {
+	l := h.lease
+	l.worker = p.worker
+	s.leases.add(l)
+	s.meter.running.Inc() // before the worker can say anything of it
+	p.given <- h
+	err := <-h.done
+	if err == nil {
+		return true
+	}
+	s.meter.running.Dec()
+	s.meter.returned.Inc()
+	c.Logger().Debug("a task could not be given to a worker", "worker", l.worker, "error", err)
+	l.end(ending{reasonReturned, "the task could not be given to you in time and went to another; ask for the next"})
+	return false
 }
 
 // run is an attempt as its handler follows it.

@@ -178,7 +178,9 @@ func TestWorkersThatAreGone(t *testing.T) {
 	task := &schemas.Task{TaskID: "t", UserID: "u", TaskName: "x", Mode: "test", Service: "one"}
 	grant := w.admit(s, task)
 	left()
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("it was answered")
+	}
 	w.until("its poll is gone", func() bool { return s.waiting() == 0 })
 	var snoozed *processor.SnoozeError
 	_, err := s.execute(t.Context(), processor.NewContext(task, "fast", 1, nil, processor.WithGrant(grant)))
