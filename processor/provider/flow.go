@@ -82,7 +82,7 @@ func NewFlow(c FlowConfig) (*Flow, error) {
 		meter: newMeter(), estimates: newEstimator(), cache: newCache(c.Cache), log: cmp.Or(c.Logger, slog.Default()),
 	}
 	for _, p := range c.Providers {
-		f.add(p)
+		f.add(p.Name(), p)
 	}
 	if err := checkLimits(c.Limits, f.knows); err != nil {
 		return nil, fmt.Errorf("set up limits: %w", err)
@@ -102,9 +102,8 @@ func NewFlow(c FlowConfig) (*Flow, error) {
 	return f, nil
 }
 
-// add makes a provider known, with a breaker of its own.
-func (f *Flow) add(p Provider) {
-	name := p.Name()
+// add makes a provider known by a name, with a breaker of its own.
+func (f *Flow) add(name string, p Provider) {
 	f.providers[name] = p
 	failures := uint32(breakerFailures)
 	if n := f.settings[name].Breaker.Failures; n > 0 {

@@ -243,6 +243,7 @@ type partWire struct {
 	ImageURL jsontext.Value `json:"image_url"`
 	Base64   string         `json:"base64"`
 	MIME     string         `json:"mime"`
+	Artifact string         `json:"artifact"`
 }
 
 func readParts(at string, v jsontext.Value) ([]Part, error) {
@@ -273,6 +274,9 @@ func readParts(at string, v jsontext.Value) ([]Part, error) {
 }
 
 func (w *partWire) part(at string) (Part, error) {
+	if w.Artifact != "" { // its type is the file's
+		return Part{Artifact: w.Artifact}, nil
+	}
 	switch w.Type {
 	case "text", "input_text", "output_text":
 		return Part{Text: w.Text}, nil
@@ -294,7 +298,8 @@ func (w *partWire) part(at string) (Part, error) {
 		}
 		return imagePart(url), nil
 	}
-	return Part{}, processor.Invalid(at+".type", fmt.Sprintf("%.40q is none of text, image_url", w.Type))
+	return Part{}, processor.Invalid(at+".type",
+		fmt.Sprintf("%.40q is none of text, image_url; a file is {artifact: HASH}", w.Type))
 }
 
 // imagePart takes the bytes out of a data URL.
@@ -309,8 +314,8 @@ func imagePart(url string) Part {
 
 // addImages puts images beside the last message of the user.
 func addImages(r *Request, v jsontext.Value) error {
-	urls, err := texts("images", v)
-	if err != nil || len(urls) == 0 {
+	images, err := readImages(v)
+	if err != nil || len(images) == 0 {
 		return err
 	}
 	last := len(r.Messages) - 1
@@ -318,8 +323,32 @@ func addImages(r *Request, v jsontext.Value) error {
 		r.Messages = append(r.Messages, Message{Role: RoleUser})
 		last++
 	}
-	for _, url := range urls {
-		r.Messages[last].Parts = append(r.Messages[last].Parts, imagePart(url))
-	}
+	r.Messages[last].Parts = append(r.Messages[last].Parts, images...)
 	return nil
+}
+
+// readImages reads addresses, data URLs and {artifact: HASH}: one, or a list of them.
+func readImages(v jsontext.Value) (images []Part, err error) {
+	list := []jsontext.Value{v}
+	switch v.Kind() {
+	case 0, 'n':
+		return nil, nil
+	case '[':
+		if err := json.Unmarshal(v, &list); err != nil {
+			return nil, processor.Invalid("images", "is no list")
+		}
+	}
+	for _, one := range list {
+		var url string
+		var file schemas.Artifact
+		switch {
+		case json.Unmarshal(one, &url) == nil:
+			images = append(images, imagePart(url))
+		case json.Unmarshal(one, &file) == nil && file.Hash != "":
+			images = append(images, Part{Artifact: file.Hash})
+		default:
+			return nil, processor.Invalid("images", "must be addresses, or files {artifact: HASH}: one, or a list of them")
+		}
+	}
+	return images, nil
 }

@@ -49,6 +49,9 @@ type Part struct {
 	ImageURL string
 	MIME     string // of Base64, such as image/png
 	Base64   string
+
+	// Artifact is the hash of a file of the user's. A service reads it as Base64 before it asks a provider.
+	Artifact string
 }
 
 // Image reports whether the part is an image.

@@ -42,8 +42,7 @@ type Answer struct {
 // take no slot meanwhile.
 func Service(name string, p Provider, flow *Flow) processor.Service {
 	if flow.providers[name] == nil {
-		flow.providers[name] = p
-		flow.add(named{p, name})
+		flow.add(name, p)
 	}
 	s := &service{name: name, provider: p, flow: flow}
 	made := processor.Service{
@@ -77,14 +76,6 @@ func Service(name string, p Provider, flow *Flow) processor.Service {
 	return made
 }
 
-// named is a provider under its service's name.
-type named struct {
-	Provider
-	name string
-}
-
-func (n named) Name() string { return n.name }
-
 type service struct {
 	name     string
 	provider Provider
@@ -104,6 +95,13 @@ func (s *service) complete(ctx context.Context, c *processor.Context) (any, erro
 	}
 	r, err := in.request(task)
 	if err != nil {
+		return nil, err
+	}
+	var parts [][]Part
+	for _, m := range r.Messages {
+		parts = append(parts, m.Parts)
+	}
+	if err := loadImages(ctx, c, parts...); err != nil {
 		return nil, err
 	}
 	r.Instructions = strings.TrimSpace(r.Instructions + "\n\n" + instruction)
@@ -265,14 +263,14 @@ func (s *service) image(ctx context.Context, c *processor.Context) (any, error) 
 	if in.Prompt == "" {
 		return nil, processor.Invalid("prompt", "is missing: say what the image shows")
 	}
-	from, err := texts("images", in.Images)
+	from, err := readImages(in.Images)
 	if err != nil {
 		return nil, err
 	}
-	r := ImageRequest{Prompt: in.Prompt, N: in.N, Size: in.Size, User: c.Task().UserID, Options: in.Options}
-	for _, url := range from {
-		r.Images = append(r.Images, imagePart(url))
+	if err := loadImages(ctx, c, from); err != nil {
+		return nil, err
 	}
+	r := ImageRequest{Prompt: in.Prompt, N: in.N, Size: in.Size, Images: from, User: c.Task().UserID, Options: in.Options}
 	var made ImageResult
 	q := &query{service: s, context: c, task: c.Task(), model: in.Model, bytes: len(in.Prompt),
 		images: int64(len(from)) * imageTokens}
