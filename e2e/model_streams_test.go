@@ -44,9 +44,9 @@ func scripted(t *testing.T, provider, model string, answers ...map[string]any) {
 	}
 }
 
-// TestAModelsStreamIsCut: the model's stream breaks in the middle, once or again, and the task asks anew. A reader of the
-// response has the whole text once if the model says the same again; if it says something else, what was sent is closed
-// as incomplete, and the new text follows as an item of its own.
+// TestAModelsStreamIsCut: the model's stream breaks in the middle, once or again, and the task asks anew. A reader of
+// the response has the whole text once if the model says the same again; if it says something else, what was sent is
+// closed as incomplete, and the new text follows as an item of its own.
 func TestAModelsStreamIsCut(t *testing.T) {
 	t.Parallel()
 	provider := fakeProvider(t)

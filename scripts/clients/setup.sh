@@ -27,12 +27,12 @@ need() {
 setup_python() {
   need python3 "Python 3.9 or newer"
   local venv="$cache/venv"
-  if "$venv/bin/python" -c 'import confluent_kafka, socketio, websocket, requests, httpx_sse, openai, moto.server, celery, mypy, vermin' 2>/dev/null; then return; fi
+  if "$venv/bin/python" -c 'import confluent_kafka, socketio, websocket, requests, httpx_sse, openai, moto.server, celery, py3langid, mypy, vermin' 2>/dev/null; then return; fi
   rm -rf "$venv"
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet 'confluent-kafka>=2.6,<3' 'python-socketio[client]>=5.11,<6' \
     'httpx>=0.27,<1' 'httpx-sse>=0.4,<1' 'openai>=3.57,<4' 'moto[server,s3]>=5.1,<6' \
-    'celery>=5.7,<6' 'mypy>=2.4,<3' 'vermin>=1.6,<2'
+    'celery>=5.7,<6' 'py3langid>=0.4,<0.5' 'mypy>=2.4,<3' 'vermin>=1.6,<2'
 }
 
 setup_node() {
