@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Prepares the clients of other languages: a Python environment with
-# confluent-kafka, python-socketio, httpx-sse, openai and Celery, kcat, the Java program, a Node
-# directory with socket.io-client, EventSource clients, openai, ai and TypeScript, Chromium, and proxies. Can be run again at any time; what is there
-# already is kept.
+# confluent-kafka, python-socketio, httpx-sse, openai and Celery, kcat, the Java
+# program, a Node directory with socket.io-client, EventSource clients, openai, ai
+# and TypeScript, Chromium, proxies and Redis. Can be run again at any time; what is
+# there already is kept.
 #
-#   setup.sh [python] [kcat] [java] [node] [proxies] [chromium]     (all if none is named)
+#   setup.sh [python] [kcat] [java] [node] [proxies] [redis] [chromium]     (all if none is named)
 #
 # Everything goes to ${TASKLANE_CACHE:-$HOME/.cache/tasklane}/clients, except
-# kcat, Chromium, nginx and HAProxy, which are the system's own packages.
+# kcat, Chromium, nginx, HAProxy and Redis, which are the system's own packages.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -27,12 +28,12 @@ need() {
 setup_python() {
   need python3 "Python 3.9 or newer"
   local venv="$cache/venv"
-  if "$venv/bin/python" -c 'import confluent_kafka, socketio, websocket, requests, httpx_sse, openai, moto.server, celery, py3langid, mypy, vermin' 2>/dev/null; then return; fi
+  if "$venv/bin/python" -c 'import confluent_kafka, socketio, websocket, requests, httpx_sse, openai, moto.server, celery, redis, py3langid, mypy, vermin' 2>/dev/null; then return; fi
   rm -rf "$venv"
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet 'confluent-kafka>=2.6,<3' 'python-socketio[client]>=5.11,<6' \
     'httpx>=0.27,<1' 'httpx-sse>=0.4,<1' 'openai>=3.57,<4' 'moto[server,s3]>=5.1,<6' \
-    'celery>=5.7,<6' 'py3langid>=0.4,<0.5' 'mypy>=2.4,<3' 'vermin>=1.6,<2'
+    'celery[redis]>=5.7,<6' 'py3langid>=0.4,<0.5' 'mypy>=2.4,<3' 'vermin>=1.6,<2'
 }
 
 setup_node() {
@@ -72,6 +73,17 @@ setup_proxies() {
   as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nginx-light haproxy >/dev/null
 }
 
+# Redis, which Celery's own worker needs, beside which its results are compared.
+setup_redis() {
+  if command -v redis-server >/dev/null; then return; fi
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: redis-server is missing and there is no apt-get: install it with your system's packages" >&2
+    exit 1
+  fi
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null
+}
+
 # Chromium, which the browser's client is tested in.
 setup_chromium() {
   if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then return; fi
@@ -95,11 +107,11 @@ setup_java() {
   echo "$source" >"$stamp"
 }
 
-[ $# -gt 0 ] || set -- python kcat java node proxies chromium
+[ $# -gt 0 ] || set -- python kcat java node proxies redis chromium
 for client in "$@"; do
   case $client in
-    python | kcat | java | node | proxies | chromium) "setup_$client" ;;
-    *) echo "setup: no client $client; there are python, kcat, java, node, proxies and chromium" >&2; exit 2 ;;
+    python | kcat | java | node | proxies | redis | chromium) "setup_$client" ;;
+    *) echo "setup: no client $client; there are python, kcat, java, node, proxies, redis and chromium" >&2; exit 2 ;;
   esac
 done
 
