@@ -29,6 +29,9 @@ func StartKillable(t testing.TB) *Killable {
 // Addr is its host:port.
 func (k *Killable) Addr() string { return k.addr }
 
+// Dir is its data directory, to damage while it is not running.
+func (k *Killable) Dir() string { return k.dir }
+
 // Kill ends it. As after a kill -9 it has its topics and commits when it is started
 // again, and knows no members of groups any more.
 func (k *Killable) Kill() {

@@ -57,6 +57,9 @@ func (h *OwnedShard) look(records []*kgo.Record, misrouted *misrouted, own func(
 	var reading bool
 	h.do(func(s *shard.Shard) { reading = s.Taking() })
 	for _, r := range records {
+		if r.Attrs.IsControl() {
+			continue
+		}
 		if stamp, ok := fold.ReadStampOf(h.name, r.Headers); ok {
 			if reading && len(misrouted.found) > 0 {
 				misrouted.passed(r)

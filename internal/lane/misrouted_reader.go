@@ -87,6 +87,7 @@ func (s *MisroutedReader) session(ctx context.Context, found *noLanes) error {
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(),
+		kgo.KeepControlRecords(),   // they are committed, or the group would never be at the end
 		kgo.BlockRebalanceOnPoll(), // a letter and its commit are one member's
 		kgo.MaxConcurrentFetches(1),
 	)

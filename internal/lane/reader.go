@@ -26,6 +26,9 @@ func newReader(c *Consumer) (*reader, error) {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		// Nobody writes transactions to the journal.
 		kgo.FetchIsolationLevel(kgo.ReadUncommitted()),
+		// A take-over reads to where the log ends, and that may be behind a marker: of a transaction that somebody wrote
+		// all the same, or the embedded broker's where the end was lost.
+		kgo.KeepControlRecords(),
 		// A take-over starts when the new partition's metadata is there.
 		kgo.MetadataMinAge(minMetadataAge),
 	)

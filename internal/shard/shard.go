@@ -2,6 +2,7 @@ package shard
 
 import (
 	"cmp"
+	"log/slog"
 	"time"
 
 	"github.com/aiecs/tasklane/internal/fold"
@@ -280,6 +281,7 @@ func (s *Shard) Tick() {
 			// What stands before the end may be nothing that is ever delivered (the
 			// marker of somebody's transaction). The fence comes after it; whether it
 			// is high enough is checked all the same.
+			s.port.Note(slog.LevelInfo, "the end of a log is not delivered, the take-over goes on without it")
 			s.takeover.progressAt = now
 			s.fence()
 		}

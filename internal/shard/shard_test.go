@@ -289,6 +289,31 @@ func TestShardFencesWhenNothingIsDelivered(t *testing.T) {
 	}
 }
 
+// What goes on in one log is no progress of the other. The owners of other lanes write marks into the journal every few
+// seconds, and would hold the fence up for ever.
+func TestShardFencesWhileOneOfItsLogsGoesOn(t *testing.T) {
+	for name, l := range map[string]struct {
+		ends Logs
+		more func(s *Shard, next int64)
+	}{
+		"the journal goes on": {logs(Bounds{0, 5}, Bounds{0, 9}), func(s *Shard, next int64) { s.Follow(nil, next) }},
+		"the waits go on":     {logs(Bounds{0, 9}, Bounds{0, 5}), func(s *Shard, next int64) { s.FollowWaits(nil, next) }},
+	} {
+		s, d := newShard(t)
+		s.TakeOver()
+		s.Loaded(fold.Commit{Offset: -1}, l.ends)
+		l.more(s, 4)
+		for n := range int64(5) {
+			l.more(s, 5+n)
+			d.now = d.now.Add(stallTime / 2)
+			s.Tick()
+		}
+		if len(d.records) != 1 {
+			t.Errorf("%s: waits for the end of the other log for ever", name)
+		}
+	}
+}
+
 // A repeat of what stands before the position must not count again.
 func TestShardStartsFromTheCommitsState(t *testing.T) {
 	s, d := newShard(t)

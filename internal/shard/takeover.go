@@ -131,6 +131,7 @@ func (s *Shard) FollowWaits(entries []WaitEntry, next int64) {
 // follow takes the next records of one of the logs, and reports whether the shard was
 // running with them.
 func follow[T, E any](s *Shard, l *fencedLog[T], entries []E, next int64, one func(*E)) bool {
+	behind := s.phase == phaseReading && !l.wasRead() || s.phase == phaseFencing && !l.fenced()
 	for i := range entries {
 		if !s.following() {
 			return false
@@ -145,7 +146,9 @@ func follow[T, E any](s *Shard, l *fencedLog[T], entries []E, next int64, one fu
 		s.checkPassed()
 		return true
 	}
-	s.takeover.progressAt = s.port.Now()
+	if behind { // what others write into a log that was read says nothing of the log that is waited for
+		s.takeover.progressAt = s.port.Now()
+	}
 	s.readOn()
 	return false
 }
