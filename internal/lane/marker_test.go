@@ -12,7 +12,7 @@ import (
 	"github.com/aiecs/tasklane/schemas"
 )
 
-// TestALogThatEndsInAMarkerIsRead: where the end of a log is lost, the embedded broker holds the place with a marker, as
+// TestALogThatEndsInAMarkerIsRead: where the end of a log is lost, the embedded broker holds it with a marker, as
 // transactions leave them. It is no record, and nothing else may come behind it for long: a take-over that reads to the
 // log's end must see it, whichever log it is.
 func TestALogThatEndsInAMarkerIsRead(t *testing.T) {
