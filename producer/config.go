@@ -43,6 +43,8 @@ type Config struct {
 	// Models say which services take the OpenAI API's requests; chat/openai takes them all by
 	// default.
 	Models openai.Models
+	// Version is what the server says of itself, where a protocol asks for that.
+	Version string
 	// AllowedOrigins is a comma list of web origins that may call the API.
 	AllowedOrigins string
 	// Insecure allows addresses other than loopback with auth off.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aiecs/tasklane/internal/definitions"
 	"github.com/aiecs/tasklane/internal/kafka"
 	"github.com/aiecs/tasklane/producer"
 	"github.com/aiecs/tasklane/producer/internal/producertest"
@@ -86,8 +87,8 @@ func (c silentConn) Read(b []byte) (int, error) {
 }
 
 // frozen is long enough for a stuck broker to be noticed. A machine may stand still for longer: what is to be written
-// while the broker answers, is sent until it is acknowledged in time. What is not leaves the API without a broker for a
-// moment, in which it takes nothing.
+// while the broker answers, is sent until it is acknowledged in time. What is not leaves the API without a broker for
+// a moment, in which it takes nothing.
 const frozen = 200 * time.Millisecond
 
 func written(t *testing.T, send func() producertest.Reply) {
@@ -104,8 +105,8 @@ func written(t *testing.T, send func() producertest.Reply) {
 	}
 }
 
-// unanswered is what is said of something that is sent while the broker is stuck and that has not been noticed yet. It
-// may be noticed at any moment: then it is sent again.
+// unanswered is what is said of something that is sent while the broker is stuck and that has not been noticed yet.
+// It may be noticed at any moment: then it is sent again.
 func unanswered(t *testing.T, w *world, send func() producertest.Reply) producertest.Reply {
 	t.Helper()
 	for within := bounded(t); ; {
@@ -284,4 +285,32 @@ func TestPortIsTaken(t *testing.T) {
 	default:
 	}
 	w.Get("/readyz").Expect(t, 200)
+}
+
+// A call of a tool is refused at once while no broker answers, with a status and a time to come back; what is known
+// of the tools is told all the same.
+func TestToolsWhileNoBrokerAnswers(t *testing.T) {
+	w := newWorld(t)
+	p, err := definitions.NewPublisher(definitions.PublisherConfig{
+		Kafka: w.Config.Kafka, Topics: w.Config.Topics, Worker: "w1", Lanes: []string{"fast"},
+		Services: []definitions.Service{{Mode: "chat", Name: "assistant", Tasks: []definitions.Task{{Name: "answer"}}}},
+	})
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	defer func() { cancel(); must(t, <-done) }()
+	ask := func(method string) producertest.Reply {
+		return w.Do("POST", "/mcp",
+			`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{"name":"chat-assistant-answer"}}`)
+	}
+	for within := bounded(t); !strings.Contains(string(ask("tools/list").Raw), "chat-assistant-answer"); {
+		must(t, within.Err())
+	}
+	w.Role.SetReachable(false)
+	r := ask("tools/call").Expect(t, 503, "no broker answers", "nothing was submitted", `"id":1`, `"retry_after_s":1`)
+	if r.Header.Get("Retry-After") == "" {
+		t.Errorf("headers %v", r.Header)
+	}
+	ask("tools/list").Expect(t, 200, "chat-assistant-answer")
 }

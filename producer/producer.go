@@ -20,7 +20,6 @@ import (
 	"github.com/aiecs/tasklane/internal/pace"
 	"github.com/aiecs/tasklane/internal/taskview"
 	"github.com/aiecs/tasklane/producer/api"
-	"github.com/aiecs/tasklane/producer/openai"
 )
 
 // Producer is the role. Make one with New.
@@ -40,7 +39,7 @@ type Producer struct {
 	lanes         *lanes
 	controlWriter *control.Writer
 	api           *api.API
-	door          *openai.Door
+	doors         doors
 	listener      *listen.Listener
 }
 
@@ -108,9 +107,9 @@ func (p *Producer) Run(ctx context.Context) error {
 	}
 	defer p.controlWriter.Close()
 	p.api = p.newAPI()
-	p.door = p.newDoor()
+	p.doors = p.newDoors()
 	defer p.api.Drain()
-	defer p.door.Drain()
+	defer p.doors.drain()
 	socket, err := new(net.ListenConfig).Listen(ctx, "tcp", p.config.Addr)
 	if err != nil {
 		return fmt.Errorf("listen for the API: %w; choose another address with --api-addr", err)
@@ -133,7 +132,7 @@ func (p *Producer) Run(ctx context.Context) error {
 	g.Go(func() error { p.controlWriter.Run(serving); return nil })
 	g.Go(func() error { p.announce(serving); return nil })
 	g.Go(func() error { p.api.SweepArtifacts(serving); return nil })
-	g.Go(func() error { p.door.Run(serving); return nil })
+	g.Go(func() error { p.doors.openai.Run(serving); return nil })
 	g.Go(func() error {
 		if err := p.listener.Serve(server); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve the API: %w", err)
@@ -178,7 +177,7 @@ func (p *Producer) announce(ctx context.Context) {
 
 func (p *Producer) shutdown(server *http.Server) {
 	p.api.Drain()
-	p.door.Drain()
+	p.doors.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {

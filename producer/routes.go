@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -8,7 +9,9 @@ import (
 	"github.com/aiecs/tasklane/internal/auth"
 	"github.com/aiecs/tasklane/internal/control"
 	"github.com/aiecs/tasklane/internal/httpedge"
+	"github.com/aiecs/tasklane/internal/taskview"
 	"github.com/aiecs/tasklane/producer/api"
+	"github.com/aiecs/tasklane/producer/mcp"
 	"github.com/aiecs/tasklane/producer/openai"
 	"github.com/aiecs/tasklane/schemas"
 )
@@ -30,7 +33,7 @@ func (p *Producer) newAPI() *api.API {
 func (p *Producer) router() httpedge.Router {
 	return httpedge.Router{
 		Refusals: refusals(),
-		Routes: routes(p.api, p.door, httpedge.Health{Ready: p.readiness, Warnings: p.warnings, Metrics: p.writeMetrics,
+		Routes: routes(p.api, p.doors, httpedge.Health{Ready: p.readiness, Warnings: p.warnings, Metrics: p.writeMetrics,
 			JSON: true}),
 		Help: "the API is described at /openapi.yaml", Logger: p.logger, Observe: p.metrics.request,
 	}
@@ -46,17 +49,38 @@ func (p *Producer) warnings() []string {
 }
 
 // routes is the whole table; a test compares it with openapi.yaml.
-func routes(a *api.API, door *openai.Door, health httpedge.Health) []httpedge.Route {
-	return slices.Concat(a.Routes(), door.Routes(), health.Routes())
+func routes(a *api.API, d doors, health httpedge.Health) []httpedge.Route {
+	return slices.Concat(a.Routes(), d.openai.Routes(), d.mcp.Routes(), health.Routes())
+}
+
+// doors are the protocols of others that the role serves.
+type doors struct {
+	openai *openai.Door
+	mcp    *mcp.Door
+}
+
+func (d doors) drain() {
+	d.openai.Drain()
+	d.mcp.Drain()
 }
 
 // refusals are the forms of errors other than problem+json, by the paths that have them.
 func refusals() map[string]func(http.ResponseWriter, *httpedge.Problem) {
-	return map[string]func(http.ResponseWriter, *httpedge.Problem){openai.Prefix + "/": openai.Refuse}
+	return map[string]func(http.ResponseWriter, *httpedge.Problem){
+		openai.Prefix + "/": openai.Refuse, mcp.Path: mcp.Refuse,
+	}
 }
 
-// newDoor makes the OpenAI API on the same.
-func (p *Producer) newDoor() *openai.Door {
+// newDoors makes the OpenAI API and the Model Context Protocol on the same.
+func (p *Producer) newDoors() doors {
+	return doors{openai: p.newOpenAI(), mcp: mcp.New(mcp.Config{
+		Tasks: tasks{p.api, p.controls}, View: p.view, Services: p.services, Auth: p.auth, Result: p.api.Result,
+		Lanes: p.config.Lanes, Retention: cmp.Or(p.config.Retention, taskview.DefaultRetention),
+		Version: p.config.Version, Logger: p.logger,
+	})}
+}
+
+func (p *Producer) newOpenAI() *openai.Door {
 	c := p.config
 	lane := c.Lanes[0]
 	background := c.Lanes[len(c.Lanes)-1]

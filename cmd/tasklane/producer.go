@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -64,9 +65,10 @@ func (w *wiring) producerPart() part {
 			if err != nil {
 				return nil, err
 			}
+			info, _ := debug.ReadBuildInfo()
 			p, err := producer.New(producer.Config{
-				Artifacts: artifacts,
-				Kafka:     w.kafka("producer"), Topics: w.topics(), Lanes: laneNames(lanes), Addr: w.apiAddr, DataDir: w.dataDir,
+				Artifacts: artifacts, Version: readBuild(version, info).Version,
+				Kafka: w.kafka("producer"), Topics: w.topics(), Lanes: laneNames(lanes), Addr: w.apiAddr, DataDir: w.dataDir,
 				AllowedOrigins: w.allowedOrigins, Insecure: w.insecure, Auth: w.auth.config(), Metrics: w.meters, Health: w.health,
 				Warnings:       w.warnings,
 				MaxConnections: w.connections.api, Models: models, Logger: w.logger("producer"),

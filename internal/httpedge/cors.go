@@ -7,7 +7,7 @@ import "net/http"
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsHeaders = "Accept, Authorization, Content-Encoding, Content-Type, Idempotency-Key, " +
-		"Last-Event-ID, Prefer, Traceparent"
+		"Last-Event-ID, Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Prefer, Traceparent"
 	corsExposed = "Location, Preference-Applied, Retry-After"
 	corsMaxAge  = "600" // seconds
 )

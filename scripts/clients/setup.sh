@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Prepares the clients of other languages: a Python environment with
-# confluent-kafka, python-socketio, httpx-sse, openai and Celery, kcat, the Java
-# program, a Node directory with socket.io-client, EventSource clients, openai, ai
-# and TypeScript, Chromium, proxies and Redis. Can be run again at any time; what is
+# confluent-kafka, python-socketio, httpx-sse, openai, mcp and Celery, kcat, the Java
+# program, a Node directory with socket.io-client, EventSource clients, openai, ai,
+# MCP's SDKs and TypeScript, Chromium, proxies and Redis. Can be run again at any time; what is
 # there already is kept.
 #
 #   setup.sh [python] [kcat] [java] [node] [proxies] [redis] [chromium]     (all if none is named)
@@ -26,13 +26,13 @@ need() {
 }
 
 setup_python() {
-  need python3 "Python 3.9 or newer"
+  need python3 "Python 3.10 or newer"
   local venv="$cache/venv"
-  if "$venv/bin/python" -c 'import confluent_kafka, socketio, websocket, requests, httpx_sse, openai, moto.server, celery, redis, py3langid, mypy, vermin' 2>/dev/null; then return; fi
+  if "$venv/bin/python" -c 'import confluent_kafka, socketio, websocket, requests, httpx_sse, openai, mcp.client.client, moto.server, celery, redis, py3langid, mypy, vermin' 2>/dev/null; then return; fi
   rm -rf "$venv"
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet 'confluent-kafka>=2.6,<3' 'python-socketio[client]>=5.11,<6' \
-    'httpx>=0.27,<1' 'httpx-sse>=0.4,<1' 'openai>=3.57,<4' 'moto[server,s3]>=5.1,<6' \
+    'httpx>=0.27,<1' 'httpx-sse>=0.4,<1' 'openai>=3.57,<4' 'mcp>=2.3,<3' 'moto[server,s3]>=5.1,<6' \
     'celery[redis]>=5.7,<6' 'py3langid>=0.4,<0.5' 'mypy>=2.4,<3' 'vermin>=1.6,<2'
 }
 
@@ -40,11 +40,12 @@ setup_node() {
   need node "Node 18 or newer"
   need npm "npm"
   local dir="$cache/node"
-  if (cd "$dir" 2>/dev/null && node -e '["socket.io-client", "socket.io-client-2", "eventsource", "event-source-polyfill", "typescript", "openai", "ai"].forEach(require)' 2>/dev/null); then return; fi
+  if (cd "$dir" 2>/dev/null && node -e '["socket.io-client", "socket.io-client-2", "eventsource", "event-source-polyfill", "typescript", "openai", "ai", "@modelcontextprotocol/sdk/client/index.js", "@modelcontextprotocol/client"].forEach(require)' 2>/dev/null); then return; fi
   rm -rf "$dir"
   mkdir -p "$dir"
   npm install --silent --no-audit --no-fund --prefix "$dir" 'socket.io-client@^4.7' 'socket.io-client-2@npm:socket.io-client@^2.5' \
-    'eventsource@^4' 'event-source-polyfill@^1.0.31' 'typescript@~5.9.3' 'openai@^7.59' 'ai@^7.0'
+    'eventsource@^4' 'event-source-polyfill@^1.0.31' 'typescript@~5.9.3' 'openai@^7.59' 'ai@^7.0' \
+    '@modelcontextprotocol/sdk@^1.32' '@modelcontextprotocol/client@^2.4'
 }
 
 as_root() {

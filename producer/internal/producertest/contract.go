@@ -67,6 +67,9 @@ func conforms(t testing.TB, method, path string, r Reply) {
 	if door := "/openai/v1/"; !found && strings.HasPrefix(path, door) {
 		pointer, found = "/components/schemas/DoorError", true
 	}
+	if !found && strings.HasPrefix(path, "/mcp") {
+		pointer, found = "/components/schemas/RPCError", true
+	}
 	if !found {
 		if r.Header.Get("Content-Type") != httpedge.ContentType {
 			t.Errorf("%s %s: answer %d with %s is not documented", method, path, r.Code, r.Header.Get("Content-Type"))
@@ -110,7 +113,10 @@ func schemaPointer(doc map[string]any, method, path string, r Reply) (string, bo
 		name := ref[strings.LastIndex(ref, "/")+1:]
 		return "/components/responses/" + name + "/content/" + kind + "/schema", true
 	}
+	if content, _ := response["content"].(map[string]any); content[r.Header.Get("Content-Type")] == nil {
+		kind = "application~1json"
+	}
 	escape := strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D")
-	return "/paths/" + escape.Replace(template) + "/" + method + "/responses/" + code +
-		"/content/application~1json/schema", true
+	return "/paths/" + escape.Replace(template) + "/" + method + "/responses/" + code + "/content/" + kind +
+		"/schema", true
 }
