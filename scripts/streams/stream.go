@@ -113,10 +113,12 @@ var errWrong = errors.New("the stream is wrong")
 
 // read takes what comes until the answer or the connection ends.
 func (m *stream) read(response *http.Response) error {
-	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
-		data, is := strings.CutPrefix(lines.Text(), "data: ")
+	for lines := bufio.NewReader(response.Body); ; {
+		line, err := lines.ReadString('\n')
+		if err != nil { // what came of a line that was cut is nothing
+			return fmt.Errorf("read the stream: %w", err)
+		}
+		data, is := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "data: ")
 		if !is {
 			continue
 		}
@@ -124,10 +126,6 @@ func (m *stream) read(response *http.Response) error {
 			return err
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read the stream: %w", err)
-	}
-	return errors.New("the stream ends without its end")
 }
 
 // take holds an event against what has to come next.
