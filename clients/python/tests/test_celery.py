@@ -100,7 +100,7 @@ class CeleryTest(ChildTest):
         self.assertEqual(tasks["shop.tasks.orders.price"]["time_limit_ms"], 600_000)
         self.assertEqual([tasks["shop.tasks." + name]["max_attempts"] for name in (
             "mail.send", "orders.charge", "reports.slow")], [4, 3, 4], "max_retries, which is 3 if not given, and one")
-        self.assertEqual([name for name in tasks if name.startswith("celery.")], ["celery.map", "celery.starmap"])
+        self.assertEqual({name for name in tasks if name.startswith("celery.")}, {"celery.map", "celery.starmap"})
 
     def test_progress_and_soft_time_limit(self) -> None:
         p = self.app()
