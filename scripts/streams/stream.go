@@ -59,6 +59,10 @@ func (s *system) readThrough(ctx context.Context, n int, m *stream) error {
 		return fmt.Errorf("write the request: %w", err)
 	}
 	response, err := post(ctx, s.client, s.api+"/openai/v1/responses", body)
+	for ; errors.Is(err, errUnavailable) && ctx.Err() == nil; m.refusals++ {
+		program.Pause(ctx, refusalPause)
+		response, err = post(ctx, s.client, s.api+"/openai/v1/responses", body)
+	}
 	if err != nil {
 		return fmt.Errorf("stream %d: %w", n, err)
 	}
