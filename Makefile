@@ -64,7 +64,7 @@ fuzz-guard: ## send ten million requests of all kinds to the embedded broker (so
 
 .PHONY: test-mutants
 test-mutants: ## switch every rule of the protocol off and demand red tests
-	$(GO) test -count=1 -timeout 15m -tags mutants -run Mutants ./internal/fold ./internal/shard ./internal/runqueue
+	$(GO) test -count=1 -timeout 15m -p 1 -tags mutants -run Mutants ./internal/fold ./internal/shard ./internal/runqueue
 
 .PHONY: lint
 lint: $(LINTER) ## run the linters

@@ -28,7 +28,7 @@ const (
 	EffortEnv = "TASKLANE_TEST_EFFORT"
 
 	atOnce     = 2 // test binaries that run side by side
-	runTimeout = 2 * time.Minute
+	runTimeout = 5 * time.Minute
 )
 
 // efforts are tried one after the other: most mutants are noticed at once.
