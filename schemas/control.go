@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -73,6 +74,18 @@ type Target struct {
 type Limits struct {
 	MaxRunning    *int64   `json:"max_running,omitzero"`
 	MaxStartsPerS *float64 `json:"max_starts_per_s,omitzero"`
+}
+
+// CancelLifetime is how long a cancel waits for its task: as long as a lane keeps one.
+const CancelLifetime = 7 * 24 * time.Hour
+
+// NewCancel is a cancel of a task by somebody, who may be nobody known.
+func NewCancel(task TaskKey, by string, now time.Time) *Control {
+	expires := AtTime(now.Add(CancelLifetime))
+	return &Control{
+		Kind: ControlCancel, Target: Target{Type: TargetTask, UserID: task.UserID, TaskID: task.TaskID},
+		Time: AtTime(now), By: by, ExpiresAt: &expires,
+	}
 }
 
 // InvalidControlError says what is wrong with a control record.

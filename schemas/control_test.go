@@ -193,3 +193,16 @@ func TestParseTarget(t *testing.T) {
 		}
 	}
 }
+
+// TestNewCancel: what it makes is a control that everybody takes, and is in force for as long as a lane keeps a task.
+func TestNewCancel(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	cancel := NewCancel(TaskKey{UserID: "ada", TaskID: "t"}, "bob", now)
+	if field, wrong := cancel.Check(); wrong != "" {
+		t.Errorf("%s %s", field, wrong)
+	}
+	if cancel.Kind != ControlCancel || cancel.Target != (Target{Type: TargetTask, UserID: "ada", TaskID: "t"}) ||
+		cancel.By != "bob" || !cancel.Time.Equal(now) || !cancel.ExpiresAt.Equal(now.Add(CancelLifetime)) {
+		t.Errorf("%+v", cancel)
+	}
+}

@@ -49,6 +49,18 @@ func (v *View) Get(ctx context.Context, key schemas.TaskKey) (Task, error) {
 	return best.task, nil
 }
 
+// Find is Get of a task whose own JSON is wanted. Where that is not known yet, the view first reads up to where the
+// lanes end now.
+func (v *View) Find(ctx context.Context, key schemas.TaskKey) (Task, error) {
+	task, err := v.Get(ctx, key)
+	if errors.Is(err, ErrNotFound) || err == nil && len(task.Record) == 0 {
+		if err = v.CatchUp(ctx); err == nil {
+			task, err = v.Get(ctx, key)
+		}
+	}
+	return task, err
+}
+
 // Status is where a task stands. It reads less than Get, and fails as that does.
 func (v *View) Status(ctx context.Context, key schemas.TaskKey) (schemas.Status, error) {
 	best, err := v.lookup(ctx, key, false)

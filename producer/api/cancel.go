@@ -13,10 +13,6 @@ import (
 	"github.com/aiecs/tasklane/schemas"
 )
 
-// cancelLifetime is how long a cancel waits for its task: as long as a lane
-// keeps one.
-const cancelLifetime = 7 * 24 * time.Hour
-
 // cancelRequest is the body of a cancel; it may be left out.
 type cancelRequest struct {
 	UserID *string `json:"user_id"`
@@ -60,13 +56,9 @@ func (a *API) cancelTask(c *gin.Context) error {
 	default:
 		key.UserID = task.UserID
 	}
-	now := time.Now()
-	expires := schemas.AtTime(now.Add(cancelLifetime))
-	err = a.WriteControl(c.Request.Context(), &schemas.Control{
-		Kind: schemas.ControlCancel, Target: schemas.Target{Type: schemas.TargetTask, UserID: key.UserID, TaskID: key.TaskID},
-		Time: schemas.AtTime(now), By: signature(identityOf(c), request.By), Reason: request.Reason, ExpiresAt: &expires,
-	})
-	if err != nil {
+	wanted := schemas.NewCancel(key, signature(identityOf(c), request.By), time.Now())
+	wanted.Reason = request.Reason
+	if err := a.WriteControl(c.Request.Context(), wanted); err != nil {
 		return err
 	}
 	return answer(c, http.StatusAccepted, Cancelling{TaskID: key.TaskID, UserID: key.UserID, Status: task.Status})

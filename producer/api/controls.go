@@ -119,7 +119,7 @@ func (a *API) readControl(body []byte, now time.Time) (*schemas.Control, error) 
 	}
 	wanted.Time = schemas.AtTime(now)
 	if wanted.Kind == schemas.ControlCancel && wanted.ExpiresAt == nil {
-		expires := schemas.AtTime(now.Add(cancelLifetime))
+		expires := schemas.AtTime(now.Add(schemas.CancelLifetime))
 		wanted.ExpiresAt = &expires
 	}
 	if field, wrong := wanted.Check(); wrong != "" {

@@ -225,7 +225,7 @@ func (d *Door) abandon(c *gin.Context, r *request, key schemas.TaskKey, keyed bo
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(c.Request.Context()), cancelWait)
 	defer stop()
-	if err := d.config.Tasks.Control(ctx, cancelOf(key, identityOf(c).User)); err != nil {
+	if err := d.config.Tasks.Control(ctx, schemas.NewCancel(key, identityOf(c).User, time.Now())); err != nil {
 		d.config.Logger.Warn("a call whose client is gone was not cancelled", "task_id", key.TaskID, "error", err)
 	}
 }

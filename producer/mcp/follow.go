@@ -38,12 +38,7 @@ func (d *Door) within(c *gin.Context, wait time.Duration) (context.Context, cont
 func (d *Door) look(ctx context.Context, key schemas.TaskKey) (taskview.Task, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	task, err := d.config.View.Get(ctx, key)
-	if errors.Is(err, taskview.ErrNotFound) || err == nil && len(task.Record) == 0 {
-		if err = d.config.View.CatchUp(ctx); err == nil {
-			task, err = d.config.View.Get(ctx, key)
-		}
-	}
+	task, err := d.config.View.Find(ctx, key)
 	if err != nil {
 		return taskview.Task{}, viewError(err)
 	}

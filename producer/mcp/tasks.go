@@ -12,9 +12,6 @@ import (
 	"github.com/aiecs/tasklane/schemas"
 )
 
-// cancelLifetime is how long a cancel is kept.
-const cancelLifetime = 7 * 24 * time.Hour
-
 // find gets the task that a request names. One of another user is as one that is not there.
 func (d *Door) find(c *gin.Context, r *request) (taskview.Task, error) {
 	var asked struct {
@@ -74,7 +71,8 @@ func (d *Door) cancelTask(c *gin.Context, r *request) error {
 		return newError(invalidParams, "the task has ended already, it is "+string(task.Status))
 	}
 	if !ended {
-		if err := d.config.Tasks.Control(c.Request.Context(), cancelOf(task.Key(), identityOf(c).User)); err != nil {
+		wanted := schemas.NewCancel(task.Key(), identityOf(c).User, time.Now())
+		if err := d.config.Tasks.Control(c.Request.Context(), wanted); err != nil {
 			return err
 		}
 	}
@@ -119,15 +117,4 @@ func (d *Door) taskResult(c *gin.Context, r *request) error {
 		err = goesOn(task.TaskID)
 	}
 	return a.fail(err)
-}
-
-// cancelOf is a cancel of a task, by somebody.
-func cancelOf(task schemas.TaskKey, by string) *schemas.Control {
-	now := time.Now()
-	expires := schemas.AtTime(now.Add(cancelLifetime))
-	return &schemas.Control{
-		Kind:   schemas.ControlCancel,
-		Target: schemas.Target{Type: schemas.TargetTask, UserID: task.UserID, TaskID: task.TaskID},
-		Time:   schemas.AtTime(now), By: by, ExpiresAt: &expires,
-	}
 }

@@ -66,13 +66,7 @@ func (d *Door) task(ctx context.Context, who auth.Identity, id, prefix string) (
 func (d *Door) look(ctx context.Context, key schemas.TaskKey) (taskview.Task, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	task, err := d.config.View.Get(ctx, key)
-	if errors.Is(err, taskview.ErrNotFound) || err == nil && len(task.Record) == 0 {
-		if err = d.config.View.CatchUp(ctx); err == nil {
-			task, err = d.config.View.Get(ctx, key)
-		}
-	}
-	return task, err //nolint:wrapcheck // viewProblem compares it
+	return d.config.View.Find(ctx, key) //nolint:wrapcheck // viewProblem compares it
 }
 
 // deleted reports whether the object of a task was deleted.

@@ -119,7 +119,7 @@ func (l lines) Cancel(ctx context.Context, b *batches.Batch, number int) (there 
 	if _, cancelled := l.config.Tasks.Cancelled(key.UserID, key.TaskID); cancelled {
 		return true, nil
 	}
-	return true, l.config.Tasks.Control(ctx, cancelOf(key, b.User))
+	return true, l.config.Tasks.Control(ctx, schemas.NewCancel(key, b.User, time.Now()))
 }
 
 // Answer is what became of a line.

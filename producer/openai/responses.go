@@ -166,9 +166,6 @@ func startingAfter(query url.Values) (int64, error) {
 	return int64(n) + 1, nil
 }
 
-// cancelLifetime is how long a cancel is kept.
-const cancelLifetime = 7 * 24 * time.Hour
-
 // cancelResponse is POST /responses/{id}/cancel.
 func (d *Door) cancelResponse(c *gin.Context) error {
 	task, err := d.response(c)
@@ -190,20 +187,9 @@ func (d *Door) cancelResponse(c *gin.Context) error {
 }
 
 func (d *Door) cancel(c *gin.Context, task *taskview.Task, deleted bool) error {
-	wanted := cancelOf(task.Key(), identityOf(c).User)
+	wanted := schemas.NewCancel(task.Key(), identityOf(c).User, time.Now())
 	wanted.Deleted = deleted
 	return d.config.Tasks.Control(c.Request.Context(), wanted)
-}
-
-// cancelOf is a cancel of a task, by somebody.
-func cancelOf(task schemas.TaskKey, by string) *schemas.Control {
-	now := time.Now()
-	expires := schemas.AtTime(now.Add(cancelLifetime))
-	return &schemas.Control{
-		Kind:   schemas.ControlCancel,
-		Target: schemas.Target{Type: schemas.TargetTask, UserID: task.UserID, TaskID: task.TaskID},
-		Time:   schemas.AtTime(now), By: by, ExpiresAt: &expires,
-	}
 }
 
 // deleteResponse is DELETE /responses/{id}. One that is still being made is cancelled.
